@@ -1,0 +1,269 @@
+"""The wire contracts: what comes in, what a score is, what a decision is, what a reject is.
+
+All models are frozen. Unknown fields are ignored, so a producer may send more than is known here, and
+nothing unknown reaches a decision. Times are UTC; scores are calibrated probabilities in 0..1.
+"""
+
+import re
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION: Final = 1
+DECISION_NAMESPACE: Final = uuid.UUID("6f0c0d5e-4a56-5d0e-9a3b-5b1f0a7d2c11")
+"""Namespace of every `decision_id` (drawn once for this project, never to change)."""
+
+
+class Surface(StrEnum):
+    CREATIVE = "creative"
+    PAGE = "page"
+
+
+class Verdict(StrEnum):
+    ALLOW = "allow"
+    REVIEW = "review"
+    BLOCK = "block"
+
+
+class Status(StrEnum):
+    """How scoring an event ended. Everything but OK means *not examined*."""
+
+    OK = "OK"
+    FETCH_FORBIDDEN = "FETCH_FORBIDDEN"
+    FETCH_FAILED = "FETCH_FAILED"
+    FETCH_TIMEOUT = "FETCH_TIMEOUT"
+    DECODE_UNSUPPORTED = "DECODE_UNSUPPORTED"
+    DECODE_FAILED = "DECODE_FAILED"
+    DECODE_CRASHED = "DECODE_CRASHED"
+    TOO_LARGE = "TOO_LARGE"
+    TIMEOUT = "TIMEOUT"
+    MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
+    MODEL_REJECTED = "MODEL_REJECTED"
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", str_max_length=4096)
+
+
+def _without_query(url: str) -> str:
+    """Query strings, fragments and credentials carry people's data; they stop at the door (GDPR)."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+BareUrl = Annotated[str, AfterValidator(_without_query)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Domain = Annotated[str, AfterValidator(lambda d: d.strip().rstrip(".").lower())]
+Country = Annotated[
+    str,
+    BeforeValidator(lambda c: c.upper() if isinstance(c, str) else c),
+    Field(pattern=r"^[A-Z]{2,3}$"),
+]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class AdContext(Frozen):
+    """The ad-tech facts around an image, in OpenRTB's names where it has them."""
+
+    crid: str | None = Field(None, description="Creative id (OpenRTB bid.crid).")
+    adomain: tuple[Domain, ...] = Field((), description="Advertiser domains (OpenRTB bid.adomain).")
+    seat: str | None = Field(None, description="Buyer seat (OpenRTB seatbid.seat).")
+    campaign: str | None = Field(None, description="Campaign id (OpenRTB bid.cid).")
+    deal: str | None = Field(None, description="Deal id (OpenRTB bid.dealid).")
+    page_url: BareUrl | None = Field(None, description="Page the image stands on; query string is dropped.")
+    domain: Domain | None = Field(None, description="Publisher domain (OpenRTB site.domain).")
+    country: Annotated[Country | None, BeforeValidator(_empty_is_none)] = Field(
+        None, description="Where it would be shown, ISO 3166-1 alpha-2 or alpha-3."
+    )
+    cattax: int | None = Field(None, description="AdCOM list of category taxonomies: which one `cat` uses.")
+    cat: tuple[str, ...] = Field((), description="Declared categories, in taxonomy `cattax`.")
+    declared_political: bool | None = Field(
+        None, description="Whether the sponsor declared political advertising; null where nobody said."
+    )
+    impressions: int | None = Field(None, ge=0, description="Impressions at stake, for weighing reports.")
+
+
+class ImageSource(Frozen):
+    """Where the bytes are: exactly one of `base64`, `url`, `file`; none when the record's value is the image."""
+
+    base64: Annotated[str, Field(max_length=16 * 1024 * 1024)] | None = None
+    url: str | None = None
+    file: str | None = Field(None, description="Path below the worker's configured image root.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(v is not None for v in (self.base64, self.url, self.file)) != 1:
+            raise ValueError("give exactly one of base64, url, file")
+        return self
+
+
+class ImageEvent(Frozen):
+    """One image to judge: a creative, or an image of a page."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    event_id: Name
+    surface: Surface
+    clients: tuple[Name, ...] = Field(
+        (), max_length=10_000, description="Clients concerned; none means every client whose policy applies."
+    )
+    image: ImageSource | None = Field(
+        None, description="Left out when the record's value is the raw image and this event is in its header."
+    )
+    context: AdContext = AdContext()
+    occurred_at: datetime | None = Field(None, description="When it happened; the record's timestamp if absent.")
+
+
+class ModelStamp(Frozen):
+    """What produced the scores. Two stamps are equal exactly when their scores are comparable."""
+
+    name: str
+    version: str
+    preprocessing: str
+    calibration: str = ""
+
+
+class ImageFacts(Frozen):
+    """What decoding learned about the image."""
+
+    format: str
+    width: int
+    height: int
+    frames: int = Field(1, description="Frames in the file.")
+    views: int = Field(1, description="Views scored (frames, backgrounds, tiles); the maximum counts.")
+
+
+class ScoredEvent(Frozen):
+    """An event with its scores, or with the status that says why it has none."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    event_id: Name
+    surface: Surface
+    clients: tuple[Name, ...] = ()
+    context: AdContext = AdContext()
+    occurred_at: datetime | None = None
+    status: Status
+    detail: str | None = Field(None, description="For people: why the status is not OK.")
+    content_sha256: Sha256 | None = None
+    perceptual_hash: str | None = Field(None, description="PDQ hash, 64 hex digits (256 bits).")
+    image: ImageFacts | None = None
+    scores: dict[str, Probability] = Field({}, description="By label; a label that is absent was not scored.")
+    uncertainty: Probability | None = Field(
+        None, description="How unlike the training data the image is: 0 like, 1 unlike."
+    )
+    model: ModelStamp | None = None
+    cached: bool = False
+    scored_at: datetime
+
+
+class Reason(Frozen):
+    """Why a verdict fell: one rule that fired, and what would have passed."""
+
+    rule: str = Field(description="Stable name of the rule, e.g. `thresholds.creative.violence.block`.")
+    verdict: Verdict
+    label: str | None = None
+    score: float | None = None
+    threshold: float | None = None
+    would_pass: str | None = Field(None, description="What would not have fired, e.g. `violence < 0.40`.")
+    detail: str | None = None
+
+
+class PolicyStamp(Frozen):
+    """Which policy decided."""
+
+    client: str
+    version: str
+    hash: str = Field(description="sha256 (hex) of the effective policy, inheritance applied.")
+
+
+class StatementOfReasons(Frozen):
+    """The fields a DSA (EU 2022/2065, art. 17) statement of reasons is made from."""
+
+    automated_detection: bool = True
+    automated_decision: bool = True
+    ground: str
+    facts: str
+
+
+class Suitability(Frozen):
+    category: str
+    suitability: str | None = None
+
+
+class AdtechTerms(Frozen):
+    """The decision in the words of AdCOM and OpenRTB; tables in `moderation.adtech`."""
+
+    audit_status: int = Field(description="AdCOM Audit.status.")
+    audit_feedback: tuple[str, ...] = ()
+    loss_code: int | None = Field(None, description="OpenRTB loss reason code, where the verdict is not allow.")
+    cattax: int | None = None
+    cat: tuple[str, ...] = ()
+    attr: tuple[int, ...] = ()
+    catswithsuitability: tuple[Suitability, ...] = ()
+
+
+class Decision(Frozen):
+    """One client's verdict on one event."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    decision_id: uuid.UUID = Field(description="uuid5 of event, client and policy hash: sinks may upsert by it.")
+    event_id: Name
+    client: Name
+    surface: Surface
+    verdict: Verdict
+    reasons: tuple[Reason, ...] = Field(description="Every rule that fired, the deciding one first.")
+    status: Status
+    policy: PolicyStamp | None = Field(None, description="Null where the client is unknown.")
+    model: ModelStamp | None = None
+    content_sha256: Sha256 | None = None
+    scores: dict[str, Probability] = {}
+    uncertainty: float | None = None
+    context: AdContext = AdContext()
+    statement: StatementOfReasons | None = None
+    adtech: AdtechTerms | None = None
+    redecision: bool = False
+    shadow: bool = False
+    audit_sample: bool = Field(False, description="Drawn for review by deterministic sampling.")
+    occurred_at: datetime | None = None
+    scored_at: datetime
+    decided_at: datetime
+
+
+def decision_id(event_id: str, client: str, policy_hash: str) -> uuid.UUID:
+    """The same event under the same policy gets the same id for ever."""
+    return uuid.uuid5(DECISION_NAMESPACE, f"{event_id}\x1f{client}\x1f{policy_hash}")
+
+
+class Reject(Frozen):
+    """A record that could not even be parsed, kept so that nothing is lost."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    topic: str
+    partition: int
+    offset: int
+    stage: str = Field(description="Which stage refused it: score or decide.")
+    reason: str = Field(description="A stable snake_case word.")
+    detail: str
+    original_base64: Annotated[str, Field(max_length=8 * 1024 * 1024)] = Field(
+        description="The record's bytes, from the start, capped."
+    )
+    original_size: int
+    rejected_at: datetime
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Text from strangers made safe for a log line or a `detail`: no control characters, capped."""
+    clean = _CONTROL.sub(" ", text)
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
