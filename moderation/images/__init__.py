@@ -1,0 +1,10 @@
+"""Image bytes from strangers → checked sRGB views that a model can score.
+
+The one way to pixels, for serving and for training alike. The order is always: count the bytes, look at
+the magic bytes, read the size and the number of frames from the header, refuse, and only then decode.
+"""
+
+from moderation.images.limits import Limits
+from moderation.images.views import PREPROCESSING, Views, single_view, views
+
+__all__ = ["PREPROCESSING", "Limits", "Views", "single_view", "views"]
