@@ -1,12 +1,17 @@
 """The seam to the model: what a classifier is, and the one that asks Triton."""
 
+import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, InferResult, KeepAliveOptions
+from tritonclient.utils import InferenceServerException
 
+from moderation.errors import ModelError, ModelOverloaded, ModelRejected, ModelUnavailable
 from moderation.events import ModelStamp
 
 
@@ -49,3 +54,145 @@ class Classifier(Protocol):
         """Whether the model would answer now. Never raises."""
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TritonAddress:
+    """Where a model is served. Certificates are PEM files; `ca` given means TLS."""
+
+    url: str
+    model: str = "brand_safety"
+    version: str = ""
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class TritonClassifier:
+    """A `Classifier` over Triton's gRPC endpoint; one for the life of a process, safe from many threads."""
+
+    def __init__(self, address: TritonAddress) -> None:
+        self._address = address
+        self._client = InferenceServerClient(
+            address.url,
+            ssl=address.ca is not None,
+            root_certificates=address.ca and str(address.ca),
+            private_key=address.key and str(address.key),
+            certificate_chain=address.certificate and str(address.certificate),
+            keepalive_options=KeepAliveOptions(keepalive_time_ms=10_000, keepalive_timeout_ms=5_000),
+            channel_args=_CHANNEL,
+        )
+        self._specs: dict[str, ModelSpec] = {}
+        self._current: ModelSpec | None = None
+        self._lock = threading.Lock()
+
+    def spec(self) -> ModelSpec:
+        with self._lock:
+            if self._current is None:
+                self._current = self._read_spec(self._address.version or self._newest_version())
+            return self._current
+
+    def submit(self, images: NDArray[np.uint8], timeout_s: float) -> "Future[Scores]":
+        answer: Future[Scores] = Future()
+
+        def answered(result: InferResult | None, error: InferenceServerException | None) -> None:
+            if error is not None:
+                answer.set_exception(_translated(error))
+                return
+            try:
+                answer.set_result(self._scores(result))
+            except ModelError as unreadable:
+                answer.set_exception(unreadable)
+
+        pixels = InferInput("image", list(images.shape), "UINT8")
+        pixels.set_data_from_numpy(np.ascontiguousarray(images))
+        try:
+            self._client.async_infer(
+                self._address.model,
+                [pixels],
+                answered,
+                model_version=self._address.version,
+                outputs=[InferRequestedOutput(name) for name in ("scores", "uncertainty", "embedding")],
+                client_timeout=timeout_s,
+                # The server drops what nobody waits for any more; its unit is microseconds.
+                timeout=int(timeout_s * 1_000_000),
+            )
+        except InferenceServerException as error:
+            answer.set_exception(_translated(error))
+        return answer
+
+    def is_ready(self) -> bool:
+        try:
+            return bool(self._client.is_model_ready(self._address.model, self._address.version, client_timeout=1.0))
+        except InferenceServerException:
+            return False
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _scores(self, result: Any) -> Scores:
+        spec = self._spec_of(result.get_response().model_version)
+        return Scores(
+            spec=spec,
+            values=result.as_numpy("scores"),
+            uncertainty=result.as_numpy("uncertainty").reshape(-1),
+            embedding=result.as_numpy("embedding"),
+        )
+
+    def _spec_of(self, version: str) -> ModelSpec:
+        """The server may swap versions between two requests: an answer is stamped with its own."""
+        with self._lock:
+            if version not in self._specs:
+                self._specs[version] = self._read_spec(version)
+            self._current = self._specs[version]
+            return self._current
+
+    def _newest_version(self) -> str:
+        try:
+            metadata = self._client.get_model_metadata(self._address.model, client_timeout=_CONFIG_TIMEOUT_S)
+        except InferenceServerException as error:
+            raise _translated(error) from error
+        return str(max(metadata.versions, key=int))
+
+    def _read_spec(self, version: str) -> ModelSpec:
+        try:
+            answer = self._client.get_model_config(self._address.model, version, client_timeout=_CONFIG_TIMEOUT_S)
+        except InferenceServerException as error:
+            raise _translated(error) from error
+        published = {name: value.string_value for name, value in answer.config.parameters.items()}
+        missing = [name for name in ("labels", "preprocessing") if not published.get(name)]
+        if missing:
+            raise ModelRejected(f"model {self._address.model} does not publish {missing} in its config's parameters")
+        return ModelSpec(
+            stamp=ModelStamp(
+                name=self._address.model,
+                version=version,
+                preprocessing=published["preprocessing"],
+                calibration=published.get("calibration", ""),
+            ),
+            labels=tuple(label.strip() for label in published["labels"].split(",")),
+            size=int(answer.config.input[0].dims[-2]),
+        )
+
+
+_CONFIG_TIMEOUT_S: Final = 5.0
+_CHANNEL: Final = [
+    ("grpc.max_send_message_length", 2**31 - 1),
+    ("grpc.max_receive_message_length", 2**31 - 1),
+    # A server that comes back is found within a second; gRPC's default grows to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # Several clients in one process (tests, a restart) must not share a broken connection.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+_AWAY: Final = {"StatusCode.UNAVAILABLE", "StatusCode.NOT_FOUND", "StatusCode.CANCELLED"}
+_OVERLOADED: Final = {"StatusCode.DEADLINE_EXCEEDED", "StatusCode.RESOURCE_EXHAUSTED"}
+
+
+def _translated(error: InferenceServerException) -> ModelError:
+    status, message = error.status(), str(error.message())
+    if status in _AWAY or "is not ready" in message or "unknown model" in message:
+        return ModelUnavailable(f"model server: {message}")
+    if status in _OVERLOADED or "queue" in message or "imeout" in message:
+        return ModelOverloaded(f"model server: {message}")
+    return ModelRejected(f"model server: {message}")

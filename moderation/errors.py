@@ -75,6 +75,10 @@ class TransactionAborted(BrokerError):
 class ProducerLost(BrokerError):
     """The producer is fenced, failed for good, or in doubt after a timeout: make a new one."""
 
+    def __init__(self, message: str, *, fenced: bool = False) -> None:
+        super().__init__(message)
+        self.fenced = fenced
+
 
 class SandboxError(AdjudicateError):
     """A part of the local stack cannot be installed or started."""

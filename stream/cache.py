@@ -1,0 +1,129 @@
+"""Scores by content: in the process first, in Redis behind it. The only import of redis.
+
+A key is the image's sha256 with the model stamp, so scores of another model or preprocessing are never
+found. A stored value names its own key and is checked against it. Only real scores are kept, never
+errors; a Redis that is away, slow or wrong is a miss.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import structlog
+from cachetools import LRUCache
+from pydantic import BaseModel, ConfigDict, ValidationError
+from redis import Redis, RedisError
+
+from moderation.events import ImageFacts, ModelStamp, Probability
+from stream import metrics
+from stream.settings import CacheSettings, RedisSettings
+
+log = structlog.get_logger()
+
+_QUIET_S: Final = 1.0
+"""After a failure Redis is left alone for so long: each try would cost a timeout."""
+
+
+class KnownScores(BaseModel):
+    """What is remembered of an image that was scored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    model: ModelStamp
+    scores: dict[str, Probability]
+    uncertainty: Probability
+    image: ImageFacts
+    perceptual_hash: str
+
+
+def cache_key(sha256: str, stamp: ModelStamp) -> str:
+    return f"adjudicate:scores:{stamp.name}:{stamp.version}:{stamp.preprocessing}:{stamp.calibration}:{sha256}"
+
+
+class ScoreCache:
+    """Safe from many threads. Never raises for Redis."""
+
+    def __init__(self, cache: CacheSettings, redis: RedisSettings) -> None:
+        self._known: LRUCache[str, KnownScores] = LRUCache(max(cache.entries, 1))
+        self._on = cache.entries > 0
+        self._lock = threading.Lock()
+        self._ttl_s = redis.ttl_s
+        self._redis = _connect(redis) if self._on else None
+        self._quiet_until = 0.0
+
+    def get(self, keys: Iterable[str]) -> dict[str, KnownScores]:
+        """What is known of `keys`."""
+        wanted = list(dict.fromkeys(keys))
+        with self._lock:
+            found = {key: known for key in wanted if self._on and (known := self._known.get(key)) is not None}
+        metrics.CACHE.labels("process").inc(len(found))
+        absent = [key for key in wanted if key not in found]
+        from_redis = self._ask_redis(absent)
+        metrics.CACHE.labels("redis").inc(len(from_redis))
+        metrics.CACHE.labels("miss").inc(len(absent) - len(from_redis))
+        self._keep(from_redis)
+        return found | from_redis
+
+    def put(self, known: Mapping[str, KnownScores]) -> None:
+        if known and self._on:
+            self._keep(known)
+            self._tell_redis(known)
+
+    def close(self) -> None:
+        if self._redis is not None:
+            self._redis.close()
+
+    def _keep(self, known: Mapping[str, KnownScores]) -> None:
+        with self._lock:
+            self._known.update(known)
+
+    def _ask_redis(self, keys: list[str]) -> dict[str, KnownScores]:
+        if self._redis is None or not keys or time.monotonic() < self._quiet_until:
+            return {}
+        try:
+            values = self._redis.mget(keys)
+        except RedisError as error:
+            self._be_quiet(error)
+            return {}
+        found = {key: _checked(key, value) for key, value in zip(keys, values, strict=True) if value is not None}
+        return {key: known for key, known in found.items() if known is not None}
+
+    def _tell_redis(self, known: Mapping[str, KnownScores]) -> None:
+        if self._redis is None or time.monotonic() < self._quiet_until:
+            return
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for key, value in known.items():
+                    pipeline.set(key, value.model_dump_json(), ex=self._ttl_s)
+                pipeline.execute()
+        except RedisError as error:
+            self._be_quiet(error)
+
+    def _be_quiet(self, error: RedisError) -> None:
+        self._quiet_until = time.monotonic() + _QUIET_S
+        log.warning("redis does not answer; going on without it", error=type(error).__name__)
+
+
+def _connect(settings: RedisSettings) -> Redis | None:
+    if settings.url is None:
+        return None
+    return Redis.from_url(
+        settings.url.get_secret_value(),
+        socket_timeout=settings.timeout_s,
+        socket_connect_timeout=settings.timeout_s,
+        retry=None,
+    )
+
+
+def _checked(key: str, value: bytes | str) -> KnownScores | None:
+    try:
+        known = KnownScores.model_validate_json(value)
+    except ValidationError:
+        log.warning("redis holds a value that is none of ours; ignored", key=key)
+        return None
+    if known.key != key or cache_key(key.rpartition(":")[2], known.model) != key:
+        log.warning("redis holds a value under the wrong key; ignored", key=key)
+        return None
+    return known

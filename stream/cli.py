@@ -1,0 +1,48 @@
+"""The command line. Each command imports what it needs when it runs, so `--help` is quick and needs no extra."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moderation.errors import AdjudicateError
+
+app = typer.Typer(
+    name="adjudicate",
+    help="Brand-safety decisions in stream: score every image once, decide for every client.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", help="YAML file; the environment (ADJUDICATE_…) wins over it.")
+]
+
+
+@app.command()
+def score(settings: SettingsFile = None) -> None:
+    """Run a scoring worker: creatives and pages in, scores out."""
+    from stream.settings import read_settings
+    from stream.start import run_score
+
+    run_score(read_settings(settings))
+
+
+@app.command()
+def decide(settings: SettingsFile = None) -> None:
+    """Run a deciding worker: scores in, one decision for each client concerned out."""
+    from stream.settings import read_settings
+    from stream.start import run_decide
+
+    run_decide(read_settings(settings))
+
+
+def main() -> None:
+    """Entry point. An expected error is one message on standard error and exit code 2."""
+    try:
+        app()
+    except AdjudicateError as error:
+        sys.stderr.write(f"adjudicate: {error}\n")
+        sys.exit(2)

@@ -1,0 +1,74 @@
+"""The second stage: scored events → one decision for every client concerned."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from moderation.errors import EventError
+from moderation.events import Decision, ScoredEvent, Verdict
+from moderation.policy import PolicySet
+from stream import metrics
+from stream.kafka import Output, Record
+from stream.parse import parse_scored_event
+from stream.rejects import reject_output
+from stream.settings import Settings
+from stream.worker import Outputs
+
+
+class DecideStage:
+    """A `stream.worker.Stage`. Asks for the policies anew for each batch, so that a batch is decided by one
+    snapshot and the next batch by the newest."""
+
+    name = "decide"
+
+    def __init__(self, settings: Settings, policies: Callable[[], PolicySet], *, redecision: bool = False) -> None:
+        self.topics = (settings.topics.scores,)
+        self._settings = settings
+        self._policies = policies
+        self._redecision = redecision
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decide")
+        topics = settings.topics
+        self._topic_of = {Verdict.ALLOW: topics.allow, Verdict.REVIEW: topics.review, Verdict.BLOCK: topics.block}
+
+    def submit(self, records: Sequence[Record]) -> "Future[Outputs]":
+        return self._thread.submit(self._decide, records)
+
+    def is_ready(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _decide(self, records: Sequence[Record]) -> Outputs:
+        parsed = [_parsed(record) for record in records]
+        events = [event for event in parsed if isinstance(event, ScoredEvent)]
+        decided = iter(self._policies().decide(events, datetime.now(UTC)))
+        return [
+            [self._output(decision) for decision in next(decided)]
+            if isinstance(event, ScoredEvent)
+            else [self._rejected(record, event)]
+            for record, event in zip(records, parsed, strict=True)
+        ]
+
+    def _output(self, decision: Decision) -> Output:
+        if self._redecision:
+            decision = decision.model_copy(update={"redecision": True})
+        topic = self._settings.topics.shadow if decision.shadow else self._topic_of[decision.verdict]
+        if not decision.shadow:
+            metrics.VERDICTS.labels(decision.client, decision.verdict.value).inc()
+        # One key per event and client: a re-decision follows the decision it replaces, in the same partition.
+        key = f"{decision.client}:{decision.event_id}"
+        headers = {"decision_id": str(decision.decision_id).encode(), "client": decision.client.encode()}
+        return Output(topic, key.encode(), decision.model_dump_json().encode(), headers)
+
+    def _rejected(self, record: Record, error: EventError) -> Output:
+        metrics.REJECTS.labels(self.name, error.reason).inc()
+        topic = self._settings.topics.rejects
+        return reject_output(topic, record, stage=self.name, reason=error.reason, detail=error.detail)
+
+
+def _parsed(record: Record) -> ScoredEvent | EventError:
+    try:
+        return parse_scored_event(record)
+    except EventError as error:
+        return error

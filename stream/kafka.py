@@ -1,0 +1,469 @@
+"""Kafka: the only import of confluent_kafka. Records in, records out, and its errors in the project's words.
+
+`Source` is a consumer in a group, `Sink` a transactional producer; `stream.worker` joins them.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from moderation.errors import BrokerError, ProducerLost, TransactionAborted
+from stream.settings import KafkaSettings
+
+log = structlog.get_logger()
+
+Position = tuple[str, int]
+"""A topic and a partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it was read. `timestamp_ms` is the record's own, milliseconds since 1970 UTC."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+    timestamp_ms: int = 0
+
+    @property
+    def position(self) -> Position:
+        return self.topic, self.partition
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A record to write."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Listener(Protocol):
+    """Called by `Source.take`, in its thread, when partitions go."""
+
+    def on_revoked(self) -> None:
+        """Partitions are still ours: the last moment to commit what is in flight."""
+
+    def on_lost(self) -> None:
+        """Partitions are already someone else's: what is in flight must not be committed."""
+
+
+def client_config(settings: KafkaSettings) -> dict[str, Any]:
+    """Where the brokers are and how to be let in, in librdkafka's keys."""
+    secret = settings.sasl_password
+    key_secret = settings.ssl_key_password
+    entries: dict[str, Any] = {
+        "bootstrap.servers": settings.bootstrap_servers,
+        "security.protocol": settings.security_protocol,
+        "sasl.mechanism": settings.sasl_mechanism,
+        "sasl.username": settings.sasl_username,
+        "sasl.password": secret.get_secret_value() if secret else None,
+        "ssl.ca.location": settings.ssl_ca and str(settings.ssl_ca),
+        "ssl.certificate.location": settings.ssl_certificate and str(settings.ssl_certificate),
+        "ssl.key.location": settings.ssl_key and str(settings.ssl_key),
+        "ssl.key.password": key_secret.get_secret_value() if key_secret else None,
+        # A broker that comes back must be found again within a second, not within librdkafka's ten.
+        "reconnect.backoff.max.ms": 1000,
+    }
+    return {key: value for key, value in entries.items() if value is not None}
+
+
+class Source:
+    """A member of a consumer group, reading committed records only."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        group: str,
+        instance: str | None,
+        topics: Sequence[str],
+        listener: Listener,
+    ) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._membership: Any = None
+        self._assigned: set[Position] = set()
+        self._paused: set[Position] = set()
+        self._consumer = Consumer(
+            {
+                **client_config(settings),
+                "group.id": group,
+                **({"group.instance.id": instance} if instance else {}),
+                "group.protocol": "classic",
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": int(settings.session_timeout_s * 1000),
+                "max.poll.interval.ms": int(settings.max_poll_interval_s * 1000),
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
+                "fetch.queue.backoff.ms": 10,
+                "fetch.wait.max.ms": 100,
+                "allow.auto.create.topics": False,
+                "queued.max.messages.kbytes": 32768,
+                "topic.metadata.refresh.interval.ms": 10_000,
+            },
+            logger=_StructlogBridge("consumer"),
+        )
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    @property
+    def membership(self) -> Any:
+        """Proof of membership as of the last rebalance this thread has seen; a transaction carries it.
+
+        Not asked for at commit time: a member that is just losing its partitions would then commit with
+        a proof that says nothing, and the broker would take it.
+        """
+        return self._membership
+
+    def take(self, most: int, timeout_s: float) -> list[Record]:
+        """Up to `most` records, waiting at most `timeout_s` for them to gather.
+
+        Raises BrokerError when the consumer can no longer go on.
+        """
+        try:
+            messages = self._consumer.consume(most, timeout_s)
+        except KafkaException as error:
+            raise BrokerError(f"cannot consume: {error}") from error
+        records = [_record(message) for message in messages if not _is_notice(message)]
+        # A rebalance served inside this very call may have taken a partition whose records came before it.
+        return [record for record in records if record.position in self._assigned]
+
+    def pause(self) -> None:
+        """Stop fetching. Prefetched records are thrown away, so this is for waits of seconds."""
+        if new := self._assigned - self._paused:
+            self._consumer.pause(_partitions(new))
+            self._paused |= new
+
+    def resume(self) -> None:
+        if self._paused:
+            self._consumer.resume(_partitions(self._paused & self._assigned))
+            self._paused.clear()
+
+    def rewind(self) -> None:
+        """Back to the committed offsets of every assigned partition.
+
+        Raises BrokerError if the brokers do not say what they are.
+        """
+        assigned = self._consumer.assignment()
+        if not assigned:
+            return
+        try:
+            for committed in self._consumer.committed(assigned, timeout=self._settings.request_timeout_s):
+                start = committed.offset if committed.offset >= 0 else OFFSET_BEGINNING
+                self._consumer.seek(TopicPartition(committed.topic, committed.partition, start))
+        except KafkaException as error:
+            raise BrokerError(f"cannot go back to the committed offsets: {error}") from error
+
+    def lag(self) -> int | None:
+        """Records on the assigned partitions that are not consumed yet, from what was last fetched."""
+        total = 0
+        for place in self._consumer.position(self._consumer.assignment()):
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+            if high < 0 or place.offset < 0:
+                return None
+            total += max(0, high - place.offset)
+        return total
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        log.info("partitions assigned", partitions=_names(partitions))
+        self._assigned |= _positions(partitions)
+        self._membership = consumer.consumer_group_metadata()
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        log.info("partitions revoked", partitions=_names(partitions))
+        self._membership = consumer.consumer_group_metadata()
+        self._listener.on_revoked()
+        self._forget(partitions)
+
+    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        log.warning("partitions lost", partitions=_names(partitions))
+        self._listener.on_lost()
+        self._forget(partitions)
+
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        self._assigned -= _positions(partitions)
+        self._paused -= _positions(partitions)
+
+
+class Sink:
+    """A transactional producer. After `ProducerLost` it must be discarded and a new one made."""
+
+    def __init__(self, settings: KafkaSettings, *, transactional_id: str) -> None:
+        """Fences every earlier producer of the same id. Raises ProducerLost."""
+        self._timeout_s = settings.request_timeout_s
+        self._refusals: list[tuple[Any, KafkaError]] = []
+        self._producer = Producer(
+            {
+                **client_config(settings),
+                "transactional.id": transactional_id,
+                "acks": "all",
+                "transaction.timeout.ms": int(settings.transaction_timeout_s * 1000),
+                "linger.ms": 2,
+                # librdkafka waits this long between the steps of a transaction; its default of 100 caps
+                # commits at 10 a second.
+                "retry.backoff.ms": 10,
+                "compression.type": "lz4",
+                "queue.buffering.max.kbytes": 131072,
+            },
+            logger=_StructlogBridge("producer"),
+        )
+        self._call(self._producer.init_transactions, self._timeout_s)
+
+    def begin(self) -> None:
+        self._refusals.clear()
+        self._call(self._producer.begin_transaction)
+
+    def send(self, output: Output, origin: Any) -> None:
+        """Queue a record; `origin` comes back in `refused` if it cannot be written.
+
+        Raises TransactionAborted where the client itself refuses it.
+        """
+        try:
+            self._produce(output, origin)
+        except KafkaException as error:
+            self._refusals.append((origin, error.args[0]))
+            raise _translated(error) from error
+
+    def commit(self, offsets: Mapping[Position, int], membership: Any) -> None:
+        """Offsets (the next to read) and records become visible together, or not at all.
+
+        Raises TransactionAborted or ProducerLost; after the latter the outcome is not known.
+        """
+        positions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        self._call(self._producer.send_offsets_to_transaction, positions, membership, self._timeout_s)
+        self._call(self._producer.commit_transaction, self._timeout_s)
+        if self._refusals:
+            raise ProducerLost(f"committed although a record was refused: {self._refusals[0][1]}")
+
+    def abort(self) -> None:
+        self._call(self._producer.abort_transaction, self._timeout_s)
+
+    def refused(self) -> list[tuple[Any, str]]:
+        """Origins of records of this transaction that the brokers will never take, with the reason."""
+        return [(origin, str(error)) for origin, error in self._refusals if error.code() in _NEVER_TAKEN]
+
+    def discard(self) -> None:
+        """Drop the producer with whatever it still holds; its open transaction is left to be fenced."""
+        self._producer.purge()
+        self._producer.poll(0)
+
+    def _produce(self, output: Output, origin: Any) -> None:
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                self._refusals.append((origin, error))
+
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                self._producer.produce(
+                    output.topic,
+                    output.value,
+                    output.key,
+                    headers=list(output.headers.items()),
+                    on_delivery=delivered,
+                )
+                self._producer.poll(0)
+            except BufferError:
+                if time.monotonic() > deadline:
+                    raise ProducerLost("the brokers take no records: the send queue stayed full") from None
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def _call(self, step: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            step(*arguments)
+        except KafkaException as error:
+            raise _translated(error) from error
+
+
+_FENCED: Final = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+_NEVER_TAKEN: Final = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG}
+
+
+def _translated(error: KafkaException) -> BrokerError:
+    """An abortable error leaves the producer usable. All else, timeouts above all, does not: librdkafka
+    may have torn the transaction, so nothing but a new producer's fencing makes it whole."""
+    cause: KafkaError = error.args[0]
+    if cause.txn_requires_abort() and cause.code() != KafkaError._TIMED_OUT:
+        return TransactionAborted(str(cause))
+    if cause.code() in _NEVER_TAKEN:
+        return TransactionAborted(str(cause))
+    return ProducerLost(str(cause), fenced=cause.code() in _FENCED)
+
+
+def _is_notice(message: Message) -> bool:
+    """Consume hands errors out as messages; those that pass by themselves are noted, others raised."""
+    error = message.error()
+    if error is None:
+        return False
+    if error.fatal() or error.code() in _ENDING:
+        raise BrokerError(f"the consumer cannot go on: {error}")
+    log.warning("consumer notice", error=str(error))
+    return True
+
+
+_ENDING: Final = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError._FATAL,
+}
+
+
+def _record(message: Any) -> Record:
+    # `Any`: the vendor's types allow None throughout, which holds only for messages that are errors.
+    return Record(
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        key=message.key(),
+        value=message.value(),
+        headers={name: value or b"" for name, value in message.headers() or ()},
+        timestamp_ms=message.timestamp()[1],
+    )
+
+
+def _positions(partitions: Iterable[TopicPartition]) -> set[Position]:
+    return {(place.topic, place.partition) for place in partitions}
+
+
+def _partitions(positions: Iterable[Position]) -> list[TopicPartition]:
+    return [TopicPartition(topic, partition) for topic, partition in positions]
+
+
+def _names(partitions: Iterable[TopicPartition]) -> list[str]:
+    return [f"{place.topic}/{place.partition}" for place in partitions]
+
+
+class _StructlogBridge:
+    """librdkafka's log lines, in the project's log."""
+
+    _LEVELS: Final = {50: "error", 40: "error", 30: "warning", 20: "info", 10: "debug"}
+
+    def __init__(self, client: str) -> None:
+        self._log = log.bind(client=client)
+
+    def log(self, level: int, message: str, *arguments: Any) -> None:
+        getattr(self._log, self._LEVELS.get(level, "info"))("librdkafka", text=message % arguments)
+
+
+def create_topics(settings: KafkaSettings, topics: Iterable[str], *, partitions: int, replication: int = 1) -> None:
+    """Make the topics that do not exist yet. Raises BrokerError."""
+    admin = AdminClient(client_config(settings))
+    wanted = [NewTopic(topic, num_partitions=partitions, replication_factor=replication) for topic in topics]
+    for topic, outcome in admin.create_topics(wanted, operation_timeout=30).items():
+        try:
+            outcome.result(timeout=60)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise BrokerError(f"cannot create topic {topic}: {error}") from error
+
+
+def produce_all(settings: KafkaSettings, outputs: Iterable[Output], on_sent: Callable[[], None] = lambda: None) -> int:
+    """Write records with an idempotent producer and wait until the brokers have all of them.
+
+    Returns how many. Raises BrokerError if one could not be delivered.
+    """
+    failures: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failures.append(error)
+        on_sent()
+
+    producer = Producer({**client_config(settings), "enable.idempotence": True, "linger.ms": 5,
+                         "message.max.bytes": 32 * 1024 * 1024, "compression.type": "none"})  # fmt: skip
+    count = 0
+    for count, output in enumerate(outputs, start=1):  # noqa: B007
+        _enqueue(producer, output, delivered)
+    if (left := producer.flush(60)) or failures:
+        raise BrokerError(f"{left + len(failures)} records were not delivered: {failures[:1]}")
+    return count
+
+
+def _enqueue(producer: Producer, output: Output, delivered: Callable[[KafkaError | None, Message], None]) -> None:
+    while True:
+        try:
+            producer.produce(
+                output.topic,
+                output.value,
+                output.key,
+                headers=list(output.headers.items()),
+                on_delivery=delivered,
+            )
+            producer.poll(0)
+        except BufferError:
+            producer.poll(0.5)
+        except KafkaException as error:
+            raise BrokerError(f"cannot write to {output.topic}: {error}") from error
+        else:
+            return
+
+
+def read_committed(
+    settings: KafkaSettings, topics: Sequence[str], *, follow: bool = False, idle_s: float = 0.5
+) -> Iterator[Record | None]:
+    """Every committed record of `topics` from the beginning, without joining a group.
+
+    Ends at what was the end when called; with `follow` it goes on for ever. Yields None whenever nothing
+    came for `idle_s` seconds, so that a caller can look at the clock. Raises BrokerError.
+    """
+    consumer = Consumer(
+        {**client_config(settings), "group.id": "adjudicate-reader", "enable.auto.commit": False,
+         "isolation.level": "read_committed", "enable.partition.eof": True, "fetch.queue.backoff.ms": 10,
+         "fetch.wait.max.ms": 50},
+        logger=_StructlogBridge("reader"),
+    )  # fmt: skip
+    try:
+        unfinished = _everything(consumer, topics, settings.request_timeout_s)
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in unfinished])
+        while follow or unfinished:
+            messages = consumer.consume(1000, idle_s)
+            if not messages:
+                yield None
+            for message in messages:
+                if (error := message.error()) and error.code() == KafkaError._PARTITION_EOF:
+                    unfinished.discard((message.topic(), message.partition()))
+                elif not _is_notice(message):
+                    yield _record(message)
+    except KafkaException as error:
+        raise BrokerError(f"cannot read {', '.join(topics)}: {error}") from error
+    finally:
+        consumer.close()
+
+
+def _everything(consumer: Consumer, topics: Sequence[str], timeout_s: float) -> set[Position]:
+    places: set[Position] = set()
+    for topic in topics:
+        known = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
+        if known.error is not None:
+            raise BrokerError(f"topic {topic}: {known.error}")
+        places.update((topic, partition) for partition in known.partitions)
+    return places

@@ -1,0 +1,100 @@
+"""A model that is away is waited for: events stay on the broker rather than fail.
+
+A call is retried until `triton.patience_s` has passed; meanwhile `is_away` tells the worker to stop
+consuming. Only then does a batch get `MODEL_UNAVAILABLE`, and each client's policy its say.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, stop_any, stop_when_event_set
+from tenacity.wait import wait_exponential_jitter
+
+from moderation.classifier import Classifier, ModelSpec, Scores
+from moderation.errors import ModelOverloaded, ModelUnavailable
+from stream.settings import TritonSettings
+
+log = structlog.get_logger()
+
+_PROBE_EVERY_S: Final = 0.5
+
+
+class PatientModel:
+    """A classifier that waits for its server. Safe from many threads."""
+
+    def __init__(self, classifier: Classifier, settings: TritonSettings) -> None:
+        self._classifier = classifier
+        self._settings = settings
+        self._closing = threading.Event()
+        self._away = threading.Event()
+        self._last_probe = 0.0
+        self._retrying = Retrying(
+            retry=retry_if_exception_type((ModelUnavailable, ModelOverloaded)),
+            wait=wait_exponential_jitter(initial=0.05, max=1.0, jitter=0.05),
+            stop=stop_any(stop_after_delay(settings.patience_s), stop_when_event_set(self._closing)),
+            before_sleep=self._note_absence,
+            sleep=self._pause,
+            reraise=True,
+        )
+
+    def score(self, images: NDArray[np.uint8]) -> Scores:
+        """Scores of `[B,S,S,3] uint8`, all by one model version. Raises ModelError when patience ends."""
+        scores = self._retrying(self._score_once, images)
+        self._note_presence()
+        return scores
+
+    def spec(self) -> ModelSpec:
+        """What is served, waiting for it. Raises ModelError when patience ends."""
+        spec = self._retrying(self._classifier.spec)
+        self._note_presence()
+        return spec
+
+    def is_away(self) -> bool:
+        """Whether calls would only wait. Asks the server itself once nobody else is about to."""
+        if self._away.is_set() and time.monotonic() - self._last_probe > _PROBE_EVERY_S:
+            self._last_probe = time.monotonic()
+            if self._classifier.is_ready():
+                self._note_presence()
+        return self._away.is_set()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._classifier.close()
+
+    def _score_once(self, images: NDArray[np.uint8]) -> Scores:
+        most = self._settings.max_batch
+        parts = [images[start : start + most] for start in range(0, len(images), most)]
+        answers = [self._classifier.submit(part, self._settings.timeout_s) for part in parts]
+        return _joined([answer.result() for answer in answers])
+
+    def _pause(self, seconds: float) -> None:
+        self._closing.wait(seconds)
+
+    def _note_absence(self, state: RetryCallState) -> None:
+        if not self._away.is_set():
+            cause = state.outcome.exception() if state.outcome else None
+            log.warning("the model does not answer; events wait", error=str(cause))
+        self._away.set()
+
+    def _note_presence(self) -> None:
+        if self._away.is_set():
+            log.info("the model answers again")
+        self._away.clear()
+
+
+def _joined(parts: Sequence[Scores]) -> Scores:
+    if len(parts) == 1:
+        return parts[0]
+    if len({part.spec.stamp for part in parts}) > 1:
+        raise ModelUnavailable("the model was swapped within one batch; scoring it again by one version")
+    return Scores(
+        spec=parts[0].spec,
+        values=np.concatenate([part.values for part in parts]),
+        uncertainty=np.concatenate([part.uncertainty for part in parts]),
+        embedding=np.concatenate([part.embedding for part in parts]),
+    )

@@ -1,0 +1,111 @@
+"""Puts the two workers together from settings and runs them until they are told to stop."""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+import structlog
+
+from moderation.classifier import TritonAddress, TritonClassifier
+from moderation.images import Limits
+from moderation.policy import LivePolicies, PolicyEvent
+from stream import metrics
+from stream.cache import ScoreCache
+from stream.decide import DecideStage
+from stream.decode import DecodePool
+from stream.fetch import Fetcher, FetchLimits
+from stream.logs import configure_logs
+from stream.patience import PatientModel
+from stream.score import ScoreStage
+from stream.settings import ImageSettings, Settings, TritonSettings
+from stream.worker import Stage, Worker
+
+log = structlog.get_logger()
+
+
+def run_score(settings: Settings) -> None:
+    """The scoring worker. Waits for the model before it consumes anything."""
+    _prepare(settings)
+    model = PatientModel(TritonClassifier(_address(settings.triton)), settings.triton)
+    spec = model.spec()
+    log.info("model found", **spec.stamp.model_dump(), labels=spec.labels, size=spec.size)
+    stage = ScoreStage(
+        settings,
+        model,
+        _decode_pool(settings.images, spec.size),
+        ScoreCache(settings.cache, settings.redis),
+        _fetcher(settings),
+    )
+    _run(settings, stage)
+
+
+def run_decide(settings: Settings) -> None:
+    """The deciding worker. Raises PolicyError if a policy file is wrong at the start."""
+    _prepare(settings)
+    policies = LivePolicies(settings.policies, _alarm)
+    policies.start()
+    try:
+        log.info("policies loaded", clients=len(policies.current().clients), hash=policies.current().hash)
+        _run(settings, DecideStage(settings, policies.current))
+    finally:
+        policies.stop()
+
+
+def _prepare(settings: Settings) -> None:
+    configure_logs(settings.log_level)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    metrics.serve_metrics(settings.worker)
+
+
+def _run(settings: Settings, stage: Stage) -> None:
+    worker = Worker(settings, stage)
+
+    def stop(number: int, _: FrameType | None) -> None:
+        log.info("stopping", signal=signal.Signals(number).name)
+        worker.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    metrics.start_watchdog(worker.progress, settings.worker.stall_after_s)
+    try:
+        worker.run()
+    finally:
+        stage.close()
+
+
+def _address(triton: TritonSettings) -> TritonAddress:
+    return TritonAddress(
+        triton.url, triton.model, triton.version, triton.tls_ca, triton.tls_certificate, triton.tls_key
+    )
+
+
+def _decode_pool(images: ImageSettings, size: int) -> DecodePool:
+    return DecodePool(
+        workers=images.decode_workers or os.cpu_count() or 1,
+        size=size,
+        limits=Limits(
+            max_bytes=images.max_bytes, max_pixels=images.max_pixels, max_total_pixels=images.max_total_pixels
+        ),
+        timeout_s=images.decode_timeout_s,
+        memory_bytes=images.decode_memory_bytes,
+    )
+
+
+def _fetcher(settings: Settings) -> Fetcher | None:
+    fetch = settings.fetch
+    if not fetch.enabled:
+        return None
+    return Fetcher(
+        FetchLimits(
+            schemes=fetch.schemes,
+            ports=fetch.ports,
+            timeout_s=fetch.timeout_s,
+            max_redirects=fetch.max_redirects,
+            max_bytes=settings.images.max_bytes,
+        )
+    )
+
+
+def _alarm(event: PolicyEvent) -> None:
+    log.error("policy file refused; the last good one stays", **event.model_dump(mode="json"))
