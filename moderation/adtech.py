@@ -1,0 +1,165 @@
+"""One decision in ad-tech's own terms: AdCOM Audit, OpenRTB loss code, cat/cattax/attr, catswithsuitability.
+
+The tables are data under `moderation/adtech_data/`, each row with its source; docs/adtech.md says what came
+from where and why it was mapped so. A creative is described in the Ad Product Taxonomy 2.0 (cattax 8), a page
+in the Content Taxonomy 3.0 (cattax 7).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Final
+
+from moderation.adtech_data import ids, rows
+from moderation.events import AdContext, AdtechTerms, Reason, Status, Suitability, Surface, Verdict
+
+PENDING, PRE_APPROVED, APPROVED, DENIED = 1, 2, 3, 4
+"""AdCOM 1.0, List: Audit Status Codes (the ones a single decision can reach)."""
+CATTAX: Final = {Surface.CREATIVE: 8, Surface.PAGE: 7}
+"""AdCOM 1.0, List: Category Taxonomies: Ad Product Taxonomy 2.0 and Content Taxonomy 3.0."""
+NOT_ALLOWED: Final = (Verdict.REVIEW, Verdict.BLOCK)
+_NO_CONTEXT: Final = AdContext()
+LOSS_NO_DATA, LOSS_PENDING, LOSS_DENIED = 10, 201, 202
+"""OpenRTB 3.0, List: Loss Reason Codes (the ones that do not come from a table)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTerms:
+    """How one label reads on one surface (a row of `labels.tsv`)."""
+
+    cat: tuple[str, ...]
+    risk: str | None
+    attr: tuple[int, ...]
+    loss: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTerms:
+    """How a family of rules reads (a row of `rules.tsv`).
+
+    complete: whether such a rule ends the audit; one that fired for want of knowledge does not.
+    """
+
+    complete: bool
+    loss: int | None
+
+
+def terms(
+    verdict: Verdict,
+    reasons: Sequence[Reason],
+    surface: Surface,
+    status: Status,
+    context: AdContext = _NO_CONTEXT,
+    *,
+    audit_sample: bool = False,
+) -> AdtechTerms:
+    """What the decision says to an exchange or a bidder.
+
+    reasons: every rule that fired, the deciding one first. Cost is a dictionary look-up once a combination
+    of verdict, rules and labels was seen; only the feedback is written anew.
+    """
+    fired = tuple((r.rule, r.label, r.verdict) for r in reasons)
+    base = _terms(verdict, fired, surface, status is Status.OK, audit_sample)
+    changes: dict[str, object] = {}
+    if fired:
+        changes["audit_feedback"] = tuple(_feedback(r) for r in reasons if r.verdict in NOT_ALLOWED)
+    if context.cat and context.cattax == base.cattax:
+        changes["cat"] = _distinct((*context.cat, *base.cat))
+    return base.model_copy(update=changes) if changes else base
+
+
+@lru_cache(maxsize=16384)
+def _terms(
+    verdict: Verdict,
+    fired: tuple[tuple[str, str | None, Verdict], ...],
+    surface: Surface,
+    examined: bool,
+    sampled: bool,
+) -> AdtechTerms:
+    shown = [(label, v) for _, label, v in fired if label is not None and v in NOT_ALLOWED]
+    described = [(_label(surface, label), v) for label, v in shown]
+    deciding = fired[0] if fired else ("", None, verdict)
+    return AdtechTerms(
+        audit_status=_audit_status(verdict, _rule(deciding[0]), examined, sampled),
+        loss_code=_loss_code(verdict, deciding[0], deciding[1]) if surface is Surface.CREATIVE else None,
+        cattax=CATTAX[surface],
+        cat=_distinct(cat for found, _ in described for cat in found.cat),
+        attr=tuple(sorted({attr for found, _ in described for attr in found.attr})),
+        catswithsuitability=_suitability(described) if surface is Surface.PAGE else (),
+    )
+
+
+def _audit_status(verdict: Verdict, rule: RuleTerms, examined: bool, sampled: bool) -> int:
+    if verdict is Verdict.ALLOW:
+        return APPROVED if examined and rule.complete and not sampled else PRE_APPROVED
+    return DENIED if verdict is Verdict.BLOCK and rule.complete else PENDING
+
+
+def _loss_code(verdict: Verdict, rule: str, label: str | None) -> int | None:
+    if verdict is Verdict.ALLOW:
+        return None
+    family = _rule(rule)
+    if not family.complete or verdict is Verdict.REVIEW:
+        return family.loss if family.loss == LOSS_NO_DATA else LOSS_PENDING
+    by_label = _label(Surface.CREATIVE, label).loss if label else None
+    return family.loss or by_label or LOSS_DENIED
+
+
+def _suitability(described: Iterable[tuple[LabelTerms, Verdict]]) -> tuple[Suitability, ...]:
+    """Each category once, at its worst level; a level is claimed only where the verdict was block."""
+    worst: dict[str, str | None] = {}
+    for found, verdict in described:
+        level = found.risk if verdict is Verdict.BLOCK else None
+        for cat in found.cat:
+            levels = [known for known in (worst.get(cat), level) if known]
+            worst[cat] = min(levels, default=None)
+    return tuple(Suitability(category=cat, suitability=level) for cat, level in worst.items())
+
+
+def _feedback(reason: Reason) -> str:
+    measured = "" if reason.score is None else f" {reason.score:.2f}"
+    limit = "" if reason.threshold is None else f", limit {reason.threshold:.2f}"
+    passing = f"; would pass: {reason.would_pass}" if reason.would_pass else ""
+    about = f"{reason.label}{measured}{limit}" if reason.label else (reason.detail or reason.verdict.value)
+    return f"{reason.rule}: {about}{passing}"
+
+
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+@cache
+def label_table() -> dict[tuple[Surface, str], LabelTerms]:
+    """(surface, label) → terms, from `labels.tsv`."""
+    return {
+        (Surface(row["surface"]), row["label"]): LabelTerms(
+            cat=ids(row["cat"]),
+            risk=row["risk"] or None,
+            attr=tuple(int(attr) for attr in ids(row["attr"])),
+            loss=int(row["loss"]) if row["loss"] else None,
+        )
+        for row in rows("labels")
+    }
+
+
+@cache
+def rule_table() -> dict[str, RuleTerms]:
+    """Rule family → terms, from `rules.tsv`."""
+    return {
+        row["rule"]: RuleTerms(row["complete"] == "yes", int(row["loss"]) if row["loss"] else None)
+        for row in rows("rules")
+    }
+
+
+def _label(surface: Surface, label: str) -> LabelTerms:
+    """A label that the table does not know describes nothing; it is still a reason."""
+    return label_table().get((surface, label), LabelTerms((), None, (), None))
+
+
+@lru_cache(maxsize=16384)
+def _rule(rule: str) -> RuleTerms:
+    """The longest family that the rule's dotted name starts with."""
+    family = rule
+    while family and family not in rule_table():
+        family = family.rpartition(".")[0]
+    return rule_table().get(family, RuleTerms(complete=True, loss=None))
