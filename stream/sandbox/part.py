@@ -1,0 +1,170 @@
+"""One server of the sandbox as a child process: started, probed, hurt on purpose, and always put away."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Self
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from moderation.errors import SandboxError
+
+READY_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 10.0
+LOG_TAIL_LINES: Final = 15
+
+
+def free_port() -> int:
+    """A TCP port free on loopback, below the range the kernel hands to outgoing connections.
+
+    A port from that range could be taken by a client's connection while a killed server is down.
+    """
+    for port in random.sample(range(20_000, 32_000), 200):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise SandboxError("no free TCP port between 20000 and 32000 on 127.0.0.1")
+
+
+class Leash:
+    """Kills every part when this process dies, however it dies (see `stream.sandbox.leash`)."""
+
+    def __init__(self) -> None:
+        program = Path(__file__).with_name("leash.py")
+        self._writing = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(program), str(os.getpid())],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def tell(self, sign: str, group: int) -> None:
+        """`+`: watch a process group; `-`: forget it."""
+        stdin = self._process.stdin
+        with self._writing, suppress(BrokenPipeError):
+            if stdin is not None:
+                stdin.write(f"{sign}{group}\n".encode())
+                stdin.flush()
+
+    def close(self) -> None:
+        """Kill what is still watched."""
+        self._process.communicate()
+
+
+class Part:
+    """A server with handles for faults. It runs in a process group of its own, which every signal reaches."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        probe: Callable[[], bool],
+        leash: Leash,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.command = list(command)
+        self.environment = dict(environment or {})
+        self.log = log
+        self._probe = probe
+        self._leash = leash
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server, which is also its process group. Raises SandboxError."""
+        if self._process is None:
+            raise SandboxError(f"{self.name} is not running")
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> Self:
+        """Start the server, appending to its log; returns at once (see `wait_ready`)."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            try:
+                self._process = subprocess.Popen(
+                    self.command,
+                    env={**os.environ, **self.environment},
+                    cwd=self.log.parent,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise SandboxError(f"{self.name} cannot be started: {error}") from error
+        self._leash.tell("+", self.pid)
+        return self
+
+    def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Wait until the server answers. Raises SandboxError with the end of its log."""
+        retrying = Retrying(
+            retry=retry_if_result(lambda ready: not ready), stop=stop_after_delay(timeout_s), wait=wait_fixed(0.1)
+        )
+        try:
+            retrying(self._answers)
+        except RetryError:
+            raise SandboxError(f"{self.name} is not ready after {timeout_s:g} s{self._log_tail()}") from None
+
+    def _answers(self) -> bool:
+        if not self.is_alive():
+            code = None if self._process is None else self._process.returncode
+            raise SandboxError(f"{self.name} exited with {code}{self._log_tail()}")
+        return self._probe()
+
+    def _log_tail(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join([f"; its log {self.log} ends with:", *lines[-LOG_TAIL_LINES:]])
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash or the kernel's memory killer would."""
+        self._signal(signal.SIGKILL)
+        self._reap()
+
+    def pause(self) -> None:
+        """SIGSTOP: the server hangs, its connections stay open."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def request_stop(self) -> None:
+        """SIGTERM without waiting; wakes a paused server first."""
+        self._signal(signal.SIGCONT)
+        self._signal(signal.SIGTERM)
+
+    def terminate(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """SIGTERM, then SIGKILL for whatever of the group is left after `timeout_s`."""
+        self.request_stop()
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout_s)
+        self.kill()
+
+    def restart(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Kill if need be, start on the same ports and data, wait until ready."""
+        self.kill()
+        self.start()
+        self.wait_ready(timeout_s)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    def _reap(self) -> None:
+        if self._process is not None:
+            self._process.wait()
+            self._leash.tell("-", self._process.pid)
+            self._process = None

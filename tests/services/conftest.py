@@ -1,0 +1,102 @@
+"""Real servers for tests: one Kafka broker, Triton with a tiny model, and Redis, once per test process.
+
+With pytest-xdist each worker process has a stack of its own: on two cores that is cheaper than the waiting
+and the shared state of one for all. Where a part is missing, tests that need it fail under CI (variable
+`CI`) and skip, naming the part, elsewhere.
+"""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from moderation.errors import SandboxError
+from stream.sandbox import Sandbox, TritonOptions, kafka_cluster, redis_server
+from stream.sandbox.install import apt_install
+
+TINY_MODEL_REPOSITORY = Path(__file__).with_name("model_repository_tiny")
+
+TopicMaker = Callable[..., str]
+
+
+def lacking(what: str) -> None:
+    """Fail in CI, skip by name elsewhere."""
+    if os.environ.get("CI"):
+        pytest.fail(f"missing for this test: {what}")
+    pytest.skip(f"missing for this test: {what}")
+
+
+@pytest.fixture(scope="session")
+def real_kafka() -> None:
+    """Asks for Apache Kafka: no test of delivery may run on the mock."""
+    if missing := kafka_cluster.missing_programs():
+        lacking(f"{' and '.join(missing)}, for Apache Kafka (Debian: openjdk-17-jre-headless, maven)")
+
+
+@pytest.fixture(scope="session")
+def real_redis() -> None:
+    if not redis_server.is_available() and not apt_install("redis-server"):
+        lacking("redis-server (Debian: apt-get install redis-server)")
+
+
+@pytest.fixture(scope="session")
+def tiny_faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file whose JSON the tiny model obeys while it exists; see its model.py."""
+    return tmp_path_factory.mktemp("tiny") / "faults.json"
+
+
+@pytest.fixture(scope="session")
+def tiny_triton(tiny_faults: Path) -> TritonOptions:
+    """Options to serve the tiny model, for tests that start a sandbox of their own."""
+    return TritonOptions(
+        model_repository=TINY_MODEL_REPOSITORY, environment={"ADJUDICATE_TINY_FAULTS": str(tiny_faults)}
+    )
+
+
+@pytest.fixture(scope="session")
+def sandbox(
+    real_kafka: None, real_redis: None, tiny_triton: TritonOptions, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sandbox]:
+    """The shared stack. Do not hurt its parts: a fault test starts its own `Sandbox`."""
+    try:
+        stack = Sandbox(tmp_path_factory.mktemp("sandbox"), triton_options=tiny_triton).start()
+    except SandboxError as error:
+        pytest.fail(str(error))
+    yield stack
+    stack.stop()
+
+
+@pytest.fixture
+def kafka(sandbox: Sandbox) -> dict[str, str]:
+    """Settings for a librdkafka client."""
+    return sandbox.kafka_settings
+
+
+@pytest.fixture
+def triton(sandbox: Sandbox) -> str:
+    """gRPC address `127.0.0.1:PORT` of the tiny model's server."""
+    return sandbox.triton_grpc
+
+
+@pytest.fixture
+def redis_url(sandbox: Sandbox) -> str:
+    return sandbox.redis_url or ""
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix no other test has, ending in a dot."""
+    return f"t{uuid.uuid4().hex[:8]}."
+
+
+@pytest.fixture
+def make_topic(sandbox: Sandbox, topic_prefix: str) -> TopicMaker:
+    """`make_topic("scores", partitions=2)` creates the prefixed topic and returns its name."""
+
+    def make(name: str, partitions: int = 4) -> str:
+        sandbox.create_topics([topic_prefix + name], partitions)
+        return topic_prefix + name
+
+    return make

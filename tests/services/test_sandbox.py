@@ -1,0 +1,214 @@
+"""The sandbox's promises, on the servers it really starts."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import confluent_kafka
+import numpy as np
+import psutil
+import pytest
+import tritonclient.grpc as triton_grpc
+from confluent_kafka.admin import AdminClient
+
+from moderation.errors import SandboxError
+from stream.sandbox import KafkaOptions, Sandbox, TritonOptions
+
+pytestmark = pytest.mark.services
+
+
+def produce(settings: dict[str, str], topic: str, value: bytes) -> None:
+    producer = confluent_kafka.Producer({**settings, "acks": "all", "message.timeout.ms": 20_000})
+    failures: list[object] = []
+    producer.produce(topic, value, on_delivery=lambda error, _: failures.append(error) if error else None)
+    assert producer.flush(30) == 0
+    assert failures == []
+
+
+def consume(settings: dict[str, str], topic: str, count: int) -> list[bytes]:
+    reader = confluent_kafka.Consumer(
+        {**settings, "group.id": topic, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    )
+    reader.subscribe([topic])
+    values: list[bytes] = []
+    deadline = time.monotonic() + 40
+    while len(values) < count and time.monotonic() < deadline:
+        values += [m.value() or b"" for m in reader.consume(count, timeout=1.0) if m.error() is None]
+    reader.close()
+    return values
+
+
+def score(address: str, images: np.ndarray) -> np.ndarray:
+    with triton_grpc.InferenceServerClient(address) as client:
+        tensor = triton_grpc.InferInput("image", list(images.shape), "UINT8")
+        tensor.set_data_from_numpy(images)
+        return np.asarray(client.infer("brand_safety", [tensor]).as_numpy("scores"))
+
+
+def redis_says(url: str, command: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=5) as connection:
+        connection.sendall(command + b"\r\n")
+        return connection.recv(4096)
+
+
+def test_kafka_carries_records(kafka: dict[str, str], make_topic: Callable[[str], str]) -> None:
+    topic = make_topic("carried")
+    produce(kafka, topic, b"one image")
+    assert consume(kafka, topic, 1) == [b"one image"]
+
+
+def test_topics_are_not_made_by_accident(sandbox: Sandbox, topic_prefix: str) -> None:
+    metadata = AdminClient({**sandbox.kafka_settings}).list_topics(topic_prefix + "typo", timeout=10)
+    assert metadata.topics[topic_prefix + "typo"].error is not None
+
+
+def test_creating_topics_again_is_no_error(sandbox: Sandbox, topic_prefix: str) -> None:
+    sandbox.create_topics([topic_prefix + "twice"], 3)
+    sandbox.create_topics([topic_prefix + "twice"], 3)
+    found = AdminClient({**sandbox.kafka_settings}).list_topics(timeout=10).topics
+    assert len(found[topic_prefix + "twice"].partitions) == 3
+
+
+def test_triton_answers_with_what_the_model_computed(triton: str) -> None:
+    images = np.zeros((2, 224, 224, 3), np.uint8)
+    images[0, ..., 0] = 255
+    images[1, ..., 2] = 51
+    assert score(triton, images) == pytest.approx(np.array([[1, 0, 0], [0, 0, 0.2]], np.float32))
+
+
+def test_redis_answers(redis_url: str) -> None:
+    assert redis_says(redis_url, b"PING") == b"+PONG\r\n"
+
+
+def test_every_server_listens_on_loopback_only(sandbox: Sandbox) -> None:
+    addresses = {
+        connection.laddr.ip.removeprefix("::ffff:")
+        for part in sandbox.parts
+        for connection in psutil.Process(part.pid).net_connections(kind="tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert addresses == {"127.0.0.1"}
+
+
+@pytest.fixture
+def own_sandbox(
+    real_kafka: None, real_redis: None, tiny_triton: TritonOptions, tmp_path: Path
+) -> "Callable[..., Sandbox]":
+    def make(**options: object) -> Sandbox:
+        return Sandbox(tmp_path / "own", triton_options=tiny_triton, **options)  # type: ignore[arg-type]
+
+    return make
+
+
+def group_members(pid: int) -> list[psutil.Process]:
+    """Living processes of a group; a zombie only waits for its parent, which may be a careless init."""
+    members = (process for process in psutil.process_iter(["status"]) if _group(process.pid) == pid)
+    return [process for process in members if process.info["status"] != psutil.STATUS_ZOMBIE]
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return -1
+
+
+def test_parts_survive_kill_pause_and_restart_with_their_data(own_sandbox: Callable[..., Sandbox]) -> None:
+    with own_sandbox() as stack:
+        assert stack.redis is not None
+        assert stack.triton is not None
+        stack.create_topics(["kept"], 1)
+        produce(stack.kafka_settings, "kept", b"before")
+        groups = [part.pid for part in stack.parts]
+
+        stack.kafka[0].kill()
+        assert not stack.kafka[0].is_alive()
+        stack.kafka[0].restart()
+        produce(stack.kafka_settings, "kept", b"after")
+        assert consume(stack.kafka_settings, "kept", 2) == [b"before", b"after"]
+
+        stack.triton.pause()
+        assert stack.triton.ask("GET", "/v2/health/ready", timeout_s=0.5)[0] == 0
+        stack.triton.resume()
+        stack.triton.wait_ready(10)
+        stack.triton.kill()
+        assert group_members(groups[1]) == []
+        stack.triton.restart()
+        assert score(stack.triton_grpc, np.full((1, 224, 224, 3), 255, np.uint8)).tolist() == [[1, 1, 1]]
+
+        assert redis_says(stack.redis.url, b"SET k v") == b"+OK\r\n"
+        time.sleep(1.2)  # appendfsync everysec
+        stack.redis.restart()
+        assert redis_says(stack.redis.url, b"GET k") == b"$1\r\nv\r\n"
+        groups += [part.pid for part in stack.parts]
+    assert [member for group in groups for member in group_members(group)] == []
+
+
+def test_a_failed_start_names_the_log_and_leaves_nothing(tmp_path: Path, real_redis: None) -> None:
+    options = TritonOptions(model_repository=tmp_path / "nowhere")
+    stack = Sandbox(tmp_path / "own", triton_options=options, kafka_options=KafkaOptions())
+    with pytest.raises(SandboxError, match=r"Triton exited with 1; its log .*triton\.log ends with:\n(.*\n)*"):
+        stack.start()
+    assert not any(part.is_alive() for part in stack.parts)
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from stream.sandbox import Sandbox, TritonOptions
+stack = Sandbox(Path(sys.argv[1]), triton_options=TritonOptions(model_repository=Path(sys.argv[2]))).start()
+print(*(part.pid for part in stack.parts), flush=True)
+time.sleep(600)
+"""
+
+
+def test_servers_die_with_a_killed_parent(tmp_path: Path, real_kafka: None, tiny_triton: TritonOptions) -> None:
+    command = [sys.executable, "-c", PARENT, str(tmp_path / "own"), str(tiny_triton.model_repository)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        groups = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(groups) >= 2
+        assert all(group_members(group) for group in groups)
+        parent.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while any(group_members(group) for group in groups) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [member for group in groups for member in group_members(group)] == []
+
+
+def test_three_brokers_lose_one_and_still_accept(own_sandbox: Callable[..., Sandbox]) -> None:
+    with own_sandbox(brokers=3, triton=False, redis=False) as stack:
+        stack.create_topics(["safe"], 3)
+        topic = AdminClient({**stack.kafka_settings}).list_topics("safe", timeout=10).topics["safe"]
+        assert [sorted(p.replicas) for p in topic.partitions.values()] == [[1, 2, 3]] * 3
+        produce(stack.kafka_settings, "safe", b"all up")
+        stack.kafka[1].kill()
+        produce(stack.kafka_settings, "safe", b"one down")
+        stack.kafka[1].restart()
+        assert sorted(consume(stack.kafka_settings, "safe", 2)) == [b"all up", b"one down"]
+
+
+def test_a_secure_broker_refuses_who_has_no_password(own_sandbox: Callable[..., Sandbox]) -> None:
+    with own_sandbox(triton=False, redis=False, kafka_options=KafkaOptions(secure=True)) as stack:
+        stack.create_topics(["guarded"], 1)
+        produce(stack.kafka_settings, "guarded", b"known")
+        assert consume(stack.kafka_settings, "guarded", 1) == [b"known"]
+        nobody = {"bootstrap.servers": stack.bootstrap_servers}
+        for wrong in (nobody, {**stack.kafka_settings, "sasl.password": "guess"}):
+            with pytest.raises(confluent_kafka.KafkaException):
+                AdminClient({**wrong, "log_level": 0}).list_topics(timeout=3)
+
+
+def test_the_mock_stands_in_where_java_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("stream.sandbox.kafka_cluster.missing_programs", lambda: ["java"])
+    with Sandbox(tmp_path, triton=False, redis=False) as stack:
+        assert (stack.kind, stack.kafka) == ("mock", [])
+        stack.create_topics(["pretended"])
+        produce(stack.kafka_settings, "pretended", b"shown")
+        assert consume(stack.kafka_settings, "pretended", 1) == [b"shown"]
