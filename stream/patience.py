@@ -35,7 +35,7 @@ class PatientModel:
         self._last_probe = 0.0
         self._retrying = Retrying(
             retry=retry_if_exception_type((ModelUnavailable, ModelOverloaded)),
-            wait=wait_exponential_jitter(initial=0.05, max=1.0, jitter=0.05),
+            wait=wait_exponential_jitter(multiplier=0.05, max=1.0, jitter=0.05),
             stop=stop_any(stop_after_delay(settings.patience_s), stop_when_event_set(self._closing)),
             before_sleep=self._note_absence,
             sleep=self._pause,

@@ -290,7 +290,7 @@ class Worker:
         kafka = self._settings.kafka
         for attempt in Retrying(
             retry=retry_if_exception_type(BrokerError),
-            wait=wait_exponential_jitter(initial=0.1, max=2.0),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
             stop=stop_after_delay(300),
             reraise=True,
         ):
