@@ -76,8 +76,11 @@ def _terms(
     examined: bool,
     sampled: bool,
 ) -> AdtechTerms:
-    shown = [(label, v) for _, label, v in fired if label is not None and v in NOT_ALLOWED]
-    described = [(_label(surface, label), v) for label, v in shown]
+    described = [
+        (_label(surface, label), v)
+        for rule, label, v in fired
+        if label is not None and v in NOT_ALLOWED and _rule(rule).complete
+    ]
     deciding = fired[0] if fired else ("", None, verdict)
     return AdtechTerms(
         audit_status=_audit_status(verdict, _rule(deciding[0]), examined, sampled),
@@ -85,7 +88,7 @@ def _terms(
         cattax=CATTAX[surface],
         cat=_distinct(cat for found, _ in described for cat in found.cat),
         attr=tuple(sorted({attr for found, _ in described for attr in found.attr})),
-        catswithsuitability=_suitability(described) if surface is Surface.PAGE else (),
+        catswithsuitability=_suitability(described, verdict) if surface is Surface.PAGE else (),
     )
 
 
@@ -105,11 +108,11 @@ def _loss_code(verdict: Verdict, rule: str, label: str | None) -> int | None:
     return family.loss or by_label or LOSS_DENIED
 
 
-def _suitability(described: Iterable[tuple[LabelTerms, Verdict]]) -> tuple[Suitability, ...]:
-    """Each category once, at its worst level; a level is claimed only where the verdict was block."""
+def _suitability(described: Iterable[tuple[LabelTerms, Verdict]], decided: Verdict) -> tuple[Suitability, ...]:
+    """Each category once, at its worst level; a level is claimed only where a block stands."""
     worst: dict[str, str | None] = {}
     for found, verdict in described:
-        level = found.risk if verdict is Verdict.BLOCK else None
+        level = found.risk if verdict is decided is Verdict.BLOCK else None
         for cat in found.cat:
             levels = [known for known in (worst.get(cat), level) if known]
             worst[cat] = min(levels, default=None)

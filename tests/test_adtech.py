@@ -100,6 +100,16 @@ class TestCreatives:
         said = terms(verdict, [reason("on_error", verdict)], CREATIVE, Status.FETCH_FAILED)
         assert (said.audit_status, said.loss_code) == (status, loss)
 
+    def test_what_we_could_not_do_is_pending_rather_than_the_buyers_missing_data(self) -> None:
+        said = terms(REVIEW, [reason("on_error.MODEL_UNAVAILABLE", REVIEW)], CREATIVE, Status.MODEL_UNAVAILABLE)
+        assert said.loss_code == 201
+        fetch = terms(REVIEW, [reason("on_error.FETCH_FAILED", REVIEW)], CREATIVE, Status.FETCH_FAILED)
+        assert fetch.loss_code == 10
+
+    def test_a_label_that_was_not_scored_describes_nothing(self) -> None:
+        said = terms(REVIEW, [reason("on_missing_label", REVIEW, "adult")], CREATIVE, Status.OK)
+        assert (said.cat, said.attr) == ((), ())
+
     def test_a_known_bad_creative_is_denied_even_if_its_image_cannot_be_fetched(self) -> None:
         said = terms(BLOCK, [reason("lists.block.crid", BLOCK)], CREATIVE, Status.FETCH_FAILED)
         assert (said.audit_status, said.loss_code) == (4, 202)
@@ -130,6 +140,11 @@ class TestPages:
 
     def test_a_topic_that_is_not_sensitive_has_no_risk_level(self) -> None:
         assert blocked("political", PAGE).catswithsuitability == (Suitability(category="386", suitability=None),)
+
+    def test_a_block_that_was_lifted_claims_no_level(self) -> None:
+        reasons = [reason("lists.allow.content_sha256", ALLOW), reason("thresholds.page.adult.block", BLOCK, "adult")]
+        said = terms(ALLOW, reasons, PAGE, Status.OK)
+        assert said.catswithsuitability == (Suitability(category="Rm3SiT", suitability=None),)
 
     def test_the_worst_level_of_a_topic_counts(self) -> None:
         reasons = [reason(f"thresholds.page.{label}.block", BLOCK, label) for label in ("violence", "violence.blood")]
