@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from demo.decisions import MODEL, NOW, decision, reason
 from moderation.events import Decision, ImageEvent, Status, Surface, Verdict
 from stream.demo.canvas import gradient
 from stream.demo.encodings import cut_out, gif, jpeg, png
@@ -19,6 +18,7 @@ from stream.demo.explain import evidence, rule, why
 from stream.demo.report import Judged, Rejected, Run, write_report
 from stream.demo.samples import sample_events
 from stream.demo.thumbnails import LONGEST_PX, thumbnail
+from tests.demo.decisions import MODEL, NOW, decision, reason
 
 HOSTILE = '"><script>document.title="owned"</script><img src=x onerror=alert(1)>.png'
 
@@ -174,7 +174,8 @@ def dom_in_chromium(file: Path, profile: Path) -> str:
     if browser is None:
         pytest.skip("chromium is not installed: apt-get install chromium")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync", "--no-first-run", f"--user-data-dir={profile}"]  # fmt: skip
+             "--disable-component-update", "--disable-sync", "--no-first-run",
+             f"--user-data-dir={profile}"]  # fmt: skip
     page = subprocess.run([browser, *flags, "--dump-dom", file.as_uri()], capture_output=True, timeout=120, check=True)
     return page.stdout.decode()
 
