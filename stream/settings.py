@@ -11,7 +11,13 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from moderation.errors import ConfigurationError
 
@@ -145,7 +151,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # The file is passed as init values, and the environment must win over it.
         del dotenv_settings
-        return env_settings, file_secret_settings, init_settings
+        secrets = NestedSecretsSettingsSource(
+            file_secret_settings, secrets_dir_missing="error", secrets_nested_delimiter="__"
+        )
+        return env_settings, secrets, init_settings
 
 
 def read_settings(file: Path | None = None) -> Settings:
@@ -158,6 +167,8 @@ def read_settings(file: Path | None = None) -> Settings:
         return Settings(_secrets_dir=secrets, **_from_file(file))
     except ValidationError as error:
         raise ConfigurationError(_explain(error, file)) from error
+    except SettingsError as error:
+        raise ConfigurationError(f"settings: {error}; lists are written as JSON, e.g. [80, 443]") from error
 
 
 def _from_file(file: Path | None) -> dict[str, Any]:
