@@ -1,4 +1,5 @@
-"""Scores by content: in the process first, in Redis behind it. The only import of redis.
+"""What is known by content: scores, in the process first and in Redis behind it, and images that kill
+their decoder. The only import of redis.
 
 A key is the image's sha256 with the model stamp, so scores of another model or preprocessing are never
 found. A stored value names its own key and is checked against it. Only real scores are kept, never
@@ -15,7 +16,7 @@ from cachetools import LRUCache
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis import Redis, RedisError
 
-from moderation.events import ImageFacts, ModelStamp, Probability
+from moderation.events import ImageFacts, ModelStamp, Probability, Status
 from stream import metrics
 from stream.settings import CacheSettings, RedisSettings
 
@@ -127,3 +128,33 @@ def _checked(key: str, value: bytes | str) -> KnownScores | None:
         log.warning("redis holds a value under the wrong key; ignored", key=key)
         return None
     return known
+
+
+class RedisPoisonList:
+    """A `stream.decode.PoisonList` that all workers share and that outlives them."""
+
+    def __init__(self, redis: RedisSettings, preprocessing: str) -> None:
+        self._redis = _connect(redis)
+        self._preprocessing = preprocessing
+        self._ttl_s = redis.ttl_s
+
+    def seen(self, sha256: str) -> Status | None:
+        if self._redis is None:
+            return None
+        try:
+            value = self._redis.get(self._key(sha256))
+            return None if value is None else Status(value.decode() if isinstance(value, bytes) else str(value))
+        except (RedisError, ValueError):
+            return None
+
+    def add(self, sha256: str, status: Status) -> None:
+        if self._redis is None:
+            return
+        try:
+            self._redis.set(self._key(sha256), status.value, ex=self._ttl_s)
+        except RedisError as error:
+            log.warning("redis did not take a poison image; it may be tried again", error=type(error).__name__)
+
+    def _key(self, sha256: str) -> str:
+        # Another preprocessing version may bring a decoder that survives.
+        return f"adjudicate:poison:{self._preprocessing}:{sha256}"

@@ -22,7 +22,7 @@ class DecideStage:
     name = "decide"
 
     def __init__(self, settings: Settings, policies: Callable[[], PolicySet], *, redecision: bool = False) -> None:
-        self.topics = (settings.topics.scores,)
+        self.topics: tuple[str, ...] = (settings.topics.scores,)
         self._settings = settings
         self._policies = policies
         self._redecision = redecision

@@ -33,7 +33,7 @@ from stream.worker import Outputs
 class Decoder(Protocol):
     """Bytes → views; the future raises ImageError. `stream.decode.DecodePool` is the real one."""
 
-    def submit(self, data: bytes) -> "Future[Views]": ...
+    def submit(self, data: bytes, sha256: str | None = None) -> "Future[Views]": ...
     def close(self) -> None: ...
 
 
@@ -67,7 +67,7 @@ class ScoreStage:
     def __init__(
         self, settings: Settings, model: PatientModel, decoder: Decoder, cache: ScoreCache, fetcher: Fetcher | None
     ) -> None:
-        self.topics = (settings.topics.creatives, settings.topics.pages)
+        self.topics: tuple[str, ...] = (settings.topics.creatives, settings.topics.pages)
         self._settings = settings
         self._cache = cache
         self._decoder = decoder
@@ -154,7 +154,7 @@ class ScoreStage:
         groups: dict[str, list[_Item]] = {}
         for item in items:
             groups.setdefault(str(item.sha256), []).append(item)
-        decoding = {sha256: self._decoder.submit(group[0].data) for sha256, group in groups.items()}
+        decoding = {sha256: self._decoder.submit(group[0].data, sha256) for sha256, group in groups.items()}
         decoded: dict[str, Views] = {}
         for sha256, future in decoding.items():
             try:

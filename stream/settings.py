@@ -105,7 +105,10 @@ class ImageSettings(Section):
     decode_timeout_s: Seconds = 5
     decode_memory_bytes: int = Field(1024 * 1024 * 1024, ge=64 * 1024 * 1024)
     root: Path | None = Field(None, description="Events may name files below this folder; without it none.")
-    poison_list: Path | None = Field(None, description="File that remembers images that killed their decoder.")
+    poison_list: Path | None = Field(
+        None,
+        description="File that remembers images that killed their decoder; without it Redis does, if there is one.",
+    )
 
 
 class FetchSettings(Section):

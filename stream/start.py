@@ -3,22 +3,25 @@
 import os
 import signal
 import sys
+from functools import partial
 from types import FrameType
 
 import structlog
 
 from moderation.classifier import TritonAddress, TritonClassifier
-from moderation.images import Limits
+from moderation.errors import BrokerError, ConfigurationError
+from moderation.images import PREPROCESSING, Limits
 from moderation.policy import LivePolicies, PolicyEvent
 from stream import metrics
-from stream.cache import ScoreCache
+from stream.cache import RedisPoisonList, ScoreCache
 from stream.decide import DecideStage
-from stream.decode import DecodePool
+from stream.decode import DecodePool, FilePoisonList, NoPoison, PoisonList
 from stream.fetch import Fetcher, FetchLimits
+from stream.kafka import Output, produce_all
 from stream.logs import configure_logs
 from stream.patience import PatientModel
 from stream.score import ScoreStage
-from stream.settings import ImageSettings, Settings, TritonSettings
+from stream.settings import Settings, TritonSettings
 from stream.worker import Stage, Worker
 
 log = structlog.get_logger()
@@ -33,7 +36,7 @@ def run_score(settings: Settings) -> None:
     stage = ScoreStage(
         settings,
         model,
-        _decode_pool(settings.images, spec.size),
+        _decode_pool(settings, spec.size),
         ScoreCache(settings.cache, settings.redis),
         _fetcher(settings),
     )
@@ -43,7 +46,7 @@ def run_score(settings: Settings) -> None:
 def run_decide(settings: Settings) -> None:
     """The deciding worker. Raises PolicyError if a policy file is wrong at the start."""
     _prepare(settings)
-    policies = LivePolicies(settings.policies, _alarm)
+    policies = LivePolicies(settings.policies, partial(_alarm, settings))
     policies.start()
     try:
         log.info("policies loaded", clients=len(policies.current().clients), hash=policies.current().hash)
@@ -80,7 +83,8 @@ def _address(triton: TritonSettings) -> TritonAddress:
     )
 
 
-def _decode_pool(images: ImageSettings, size: int) -> DecodePool:
+def _decode_pool(settings: Settings, size: int) -> DecodePool:
+    images = settings.images
     return DecodePool(
         workers=images.decode_workers or os.cpu_count() or 1,
         size=size,
@@ -89,7 +93,18 @@ def _decode_pool(images: ImageSettings, size: int) -> DecodePool:
         ),
         timeout_s=images.decode_timeout_s,
         memory_bytes=images.decode_memory_bytes,
+        poison=_poison_list(settings),
     )
+
+
+def _poison_list(settings: Settings) -> PoisonList:
+    file = settings.images.poison_list
+    try:
+        if file is not None:
+            return FilePoisonList(file)
+    except OSError as error:
+        raise ConfigurationError(f"images.poison_list {file}: {error.strerror}; name a writable file") from error
+    return RedisPoisonList(settings.redis, PREPROCESSING) if settings.redis.url else NoPoison()
 
 
 def _fetcher(settings: Settings) -> Fetcher | None:
@@ -107,5 +122,12 @@ def _fetcher(settings: Settings) -> Fetcher | None:
     )
 
 
-def _alarm(event: PolicyEvent) -> None:
+def _alarm(settings: Settings, event: PolicyEvent) -> None:
+    """A refused policy file: in the log, in the metrics, and on a topic where the client's people can see it."""
     log.error("policy file refused; the last good one stays", **event.model_dump(mode="json"))
+    metrics.POLICY_ALARMS.labels(event.client or "").inc()
+    output = Output(settings.topics.policy_events, (event.client or "").encode(), event.model_dump_json().encode())
+    try:
+        produce_all(settings.kafka, [output])
+    except BrokerError as error:
+        log.warning("the policy event could not be published", error=str(error))

@@ -51,7 +51,7 @@ class InlineDecoder:
         self._size = size
         self.decoded = 0
 
-    def submit(self, data: bytes) -> "Future[Views]":
+    def submit(self, data: bytes, sha256: str | None = None) -> "Future[Views]":
         future: Future[Views] = Future()
         self.decoded += 1
         try:

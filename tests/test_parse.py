@@ -18,7 +18,9 @@ def test_both_encodings_give_the_same_event_and_bytes() -> None:
 
 def test_a_url_event_has_no_bytes_yet_and_keeps_its_query_only_for_fetching() -> None:
     incoming = parse_image_event(
-        json_record(image={"url": "https://cdn.example/a.jpg?sig=1"}, context={"page_url": "https://a.example/p?user=7"})
+        json_record(
+            image={"url": "https://cdn.example/a.jpg?sig=1"}, context={"page_url": "https://a.example/p?user=7"}
+        )
     )
     assert incoming.data is None
     assert incoming.event.image is not None
@@ -33,7 +35,8 @@ def test_unknown_fields_do_not_reject_an_event_and_do_not_survive() -> None:
 
 
 def test_the_record_dates_an_event_that_does_not_date_itself() -> None:
-    assert parse_image_event(json_record(data=png())).event.occurred_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+    event = parse_image_event(json_record(data=png())).event
+    assert event.occurred_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
 
 def test_a_time_without_a_zone_is_utc() -> None:

@@ -2,6 +2,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -165,7 +166,8 @@ def test_files_outside_the_image_root_are_not_read(name: str, tmp_path: Path) ->
     (tmp_path / "secret.png").write_bytes(png())
     (root / "fine.png").write_bytes(png())
     with stage(settings=Settings(images=ImageSettings(root=root))) as made:
-        refused, fine = scored(made, json_record("a", image={"file": name}), json_record("b", image={"file": "fine.png"}))
+        events = [json_record("a", image={"file": name}), json_record("b", image={"file": "fine.png"})]
+        refused, fine = scored(made, *events)
     assert refused.status in {Status.FETCH_FORBIDDEN, Status.FETCH_FAILED}
     assert fine.status is Status.OK
 
@@ -188,7 +190,10 @@ def test_all_views_count_and_the_worst_decides() -> None:
 
 
 def test_nothing_private_reaches_the_scores_topic() -> None:
-    fields = {"context": {"page_url": "https://u:pw@a.example/x?uid=123#f", "ip": "192.0.2.9"}, "user": {"id": "u-9"}}
+    fields: dict[str, Any] = {
+        "context": {"page_url": "https://u:pw@a.example/x?uid=123#f", "ip": "192.0.2.9"},
+        "user": {"id": "u-9"},
+    }
     with stage() as made:
         text = json.dumps(scored(made, json_record("a", png(), **fields))[0].model_dump(mode="json"))
     assert "https://a.example/x" in text
