@@ -1,0 +1,154 @@
+"""Thresholds of all policies as arrays, so that most pairs of image and client never reach Python.
+
+Axes: B events, L labels in `moderation.labels.LABELS` order, P policies. Scores stay float64: a score equal
+to its threshold fires here exactly as it does in `judge`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moderation.events import ScoredEvent, Surface, Verdict
+from moderation.labels import LABELS
+from moderation.policy.effective import EffectivePolicy
+from moderation.policy.judge import named_labels, political_threshold
+from moderation.policy.schema import NEVER
+
+ALLOW, REVIEW, BLOCK = 0, 1, 2
+_COLUMN: Final = {label: index for index, label in enumerate(LABELS)}
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Of all policies at one surface and country.
+
+    review, block: `[L,P] float64`, inf where a label has none.
+    named:         `[L,P] bool`, labels whose absence matters.
+    used:          columns of L with any threshold at all.
+    """
+
+    review: Floats
+    block: Floats
+    named: Mask
+    used: tuple[int, ...]
+
+    def levels(self, scores: Floats) -> NDArray[np.uint8]:
+        """`[B,L]` scores (NaN where unscored) → `[B,P] uint8`: 0 nothing fired, 1 review, 2 block."""
+        shape = (len(scores), self.review.shape[1])
+        review, block = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+        fired = np.empty(shape, np.bool_)
+        for column in self.used:
+            score = scores[:, column, None]
+            review |= np.greater_equal(score, self.review[column], out=fired)
+            block |= np.greater_equal(score, self.block[column], out=fired)
+        return np.maximum(review.view(np.uint8), block.view(np.uint8) << 1)
+
+    def missing(self, scored: Mask) -> Mask:
+        """`[L]` which labels were scored → `[P]` whose policy misses one."""
+        return self.named[~scored].any(axis=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    """What a country changes: `rows` of P, and their columns."""
+
+    rows: NDArray[np.intp]
+    thresholds: Thresholds
+
+
+class PolicyArrays:
+    """Everything of a set of policies that can be asked of all of them at once."""
+
+    def __init__(self, policies: Sequence[EffectivePolicy]) -> None:
+        self._base = {surface: _thresholds(policies, surface, None) for surface in Surface}
+        self._patches = {
+            (surface, country): _patch(policies, surface, country)
+            for surface in Surface
+            for country in sorted({country for p in policies for _, country in p.limits if country})
+        }
+        settings = [policy.settings for policy in policies]
+        self._has_rules = np.array([bool(p.expressions) for p in policies], np.bool_)
+        self._uncertainty = _floats(s.uncertainty for s in settings)
+        self._has_political = np.array([s.political is not None for s in settings], np.bool_)
+        self._political = _floats(_least_political(p) for p in policies)
+        self._valid_from = _floats((_seconds(s.valid_from) for s in settings), default=-np.inf)
+        self._valid_until = _floats(_seconds(s.valid_until) for s in settings)
+        self._max_age = _floats(s.max_score_age_days and s.max_score_age_days * 86_400.0 for s in settings)
+
+    def at(self, surface: Surface, country: str | None) -> Thresholds:
+        """Thresholds in force at a surface and country (alpha-2, or None where unknown)."""
+        base, patch = self._base[surface], self._patches.get((surface, country or ""))
+        if patch is None:
+            return base
+        review, block, named = base.review.copy(), base.block.copy(), base.named.copy()
+        review[:, patch.rows] = patch.thresholds.review
+        block[:, patch.rows] = patch.thresholds.block
+        named[:, patch.rows] = patch.thresholds.named
+        return Thresholds(review, block, named, tuple(sorted({*base.used, *patch.thresholds.used})))
+
+    def out_of_date(self, now: datetime) -> Mask:
+        """`[P]`: policies outside their dates."""
+        seconds = now.timestamp()
+        return (seconds < self._valid_from) | (seconds > self._valid_until)
+
+    def attention(self, event: ScoredEvent, political: bool, now: datetime) -> Mask:
+        """`[P]`: policies that must look at this examined event for more than its thresholds."""
+        needs = self._has_rules.copy()
+        if political:
+            needs |= self._has_political
+        elif (score := event.scores.get("political")) is not None:
+            needs |= score >= self._political
+        uncertainty = NEVER if event.uncertainty is None else event.uncertainty
+        needs |= (uncertainty >= self._uncertainty) & (self._uncertainty < NEVER)
+        needs |= (now - event.scored_at).total_seconds() > self._max_age
+        return needs
+
+
+def score_matrix(events: Sequence[ScoredEvent]) -> Floats:
+    """`[B,L] float64`, NaN where a label was not scored; labels unknown here are left out."""
+    scores = np.full((len(events), len(LABELS)), np.nan)
+    for row, event in enumerate(events):
+        for label, score in event.scores.items():
+            if (column := _COLUMN.get(label)) is not None:
+                scores[row, column] = score
+    return scores
+
+
+def _thresholds(policies: Sequence[EffectivePolicy], surface: Surface, country: str | None) -> Thresholds:
+    shape = (len(LABELS), len(policies))
+    arrays = {verdict: np.full(shape, NEVER) for verdict in (Verdict.REVIEW, Verdict.BLOCK)}
+    named = np.zeros(shape, np.bool_)
+    for row, policy in enumerate(policies):
+        for (label, verdict), limit in policy.limits_at(surface, country).items():
+            arrays[verdict][_COLUMN[label], row] = limit.threshold
+        for label in named_labels(policy, surface, country):
+            named[_COLUMN[label], row] = True
+    finite = np.isfinite(arrays[Verdict.REVIEW]) | np.isfinite(arrays[Verdict.BLOCK])
+    used = tuple(int(column) for column in np.flatnonzero(finite.any(axis=1)))
+    return Thresholds(arrays[Verdict.REVIEW], arrays[Verdict.BLOCK], named, used)
+
+
+def _patch(policies: Sequence[EffectivePolicy], surface: Surface, country: str) -> _Patch:
+    rows = [row for row, policy in enumerate(policies) if (surface, country) in policy.limits]
+    return _Patch(np.array(rows, np.intp), _thresholds([policies[row] for row in rows], surface, country))
+
+
+def _least_political(policy: EffectivePolicy) -> float | None:
+    """The lowest score that is political anywhere: `judge` looks closer."""
+    if not (political := policy.settings.political):
+        return None
+    return min(political_threshold(political, country) for country in (None, *political.countries))
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+def _floats(values: Iterable[float | None], default: float = NEVER) -> Floats:
+    return np.array([default if value is None else value for value in values], np.float64)

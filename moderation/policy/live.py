@@ -1,0 +1,211 @@
+"""Policies that follow their files: each change is checked whole, then swapped in as one snapshot.
+
+A broken file never goes live: its client, and every client that inherits from it, keeps the last good policy,
+and an event says so. A removed file removes its client. The only import of `watchfiles`.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+from watchfiles import watch
+
+from moderation.policy.effective import EffectivePolicy
+from moderation.policy.load import Examination, examine
+from moderation.policy.mistakes import Mistake, PolicyMistakes
+from moderation.policy.snapshot import PolicySet
+
+_DEBOUNCE_MS: Final = 200
+_STEP_MS: Final = 50
+_STOP_TIMEOUT_S: Final = 10.0
+
+
+class PolicyEventKind(StrEnum):
+    CHANGED = "changed"
+    """A new or changed policy went live."""
+    REFUSED = "refused"
+    """A file is wrong: the last good policy stays. This is the one to be woken for."""
+    REMOVED = "removed"
+    """A policy's file is gone, and so is the policy."""
+
+
+class PolicyEvent(BaseModel):
+    """One thing that happened to a policy while it was live; goes onto the `policy-events` topic."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: PolicyEventKind
+    client: str | None = Field(None, description="The client, or client/campaign; null where the file never had one.")
+    file: str
+    hash: str | None = Field(None, description="Of the policy that decides from now on; null where none does.")
+    previous_hash: str | None = None
+    shadow: bool = False
+    mistakes: tuple[Mistake, ...] = ()
+    at: datetime
+
+
+class LivePolicies:
+    """The policies of a folder, always the newest good ones.
+
+    `current` is safe from any thread and never blocks; ask it once per batch, so that a batch is decided by
+    one snapshot. `on_event` is called from the watching thread.
+    """
+
+    def __init__(self, directory: Path, on_event: Callable[[PolicyEvent], None]) -> None:
+        self._directory = directory
+        self._on_event = on_event
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._snapshot: PolicySet | None = None
+        self._refused: dict[str, tuple[Mistake, ...]] = {}
+
+    def start(self) -> None:
+        """Load the folder and begin to watch it. Raises PolicyMistakes if any file is wrong."""
+        examination = examine(self._directory)
+        if examination.mistakes:
+            raise PolicyMistakes(examination.mistakes)
+        self._snapshot = PolicySet(examination.policies).prepared()
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._watch, name="policies", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching; `current` keeps answering."""
+        self._stopping.set()
+        if self._thread:
+            self._thread.join(_STOP_TIMEOUT_S)
+            self._thread = None
+
+    def current(self) -> PolicySet:
+        """The newest good snapshot. Raises RuntimeError before `start`."""
+        if self._snapshot is None:
+            raise RuntimeError("LivePolicies.start() comes before current()")
+        return self._snapshot
+
+    def refresh(self) -> None:
+        """Check the folder now, as a change on disk would."""
+        before = self.current()
+        examination = examine(self._directory)
+        kept = _kept(before.policies, examination)
+        after = PolicySet(_in_order([*examination.policies, *kept]))
+        if after.hash != before.hash:
+            self._snapshot = after.prepared()
+        self._tell(before.policies, after.policies, kept, examination.mistakes)
+
+    def _watch(self) -> None:
+        changes = watch(
+            self._directory,
+            stop_event=self._stopping,
+            debounce=_DEBOUNCE_MS,
+            step=_STEP_MS,
+            raise_interrupt=False,
+            watch_filter=None,
+        )
+        self.refresh()  # what changed between the first load and the first look
+        for _ in changes:
+            self.refresh()
+
+    def _tell(
+        self,
+        before: Iterable[EffectivePolicy],
+        after: Iterable[EffectivePolicy],
+        kept: Iterable[EffectivePolicy],
+        mistakes: Iterable[Mistake],
+    ) -> None:
+        for event in [*self._refusals(kept, mistakes), *_changes(before, after)]:
+            self._on_event(event)
+
+    def _refusals(self, kept: Iterable[EffectivePolicy], mistakes: Iterable[Mistake]) -> list[PolicyEvent]:
+        """One event per newly broken file and client that keeps its last good policy because of it."""
+        by_file: dict[str, tuple[Mistake, ...]] = {}
+        for mistake in mistakes:
+            by_file[mistake.file] = (*by_file.get(mistake.file, ()), mistake)
+        new = {file: found for file, found in by_file.items() if self._refused.get(file) != found}
+        self._refused = by_file
+        holders = list(kept)
+        return [event for file, found in sorted(new.items()) for event in _refused(file, found, holders)]
+
+
+def _kept(before: Iterable[EffectivePolicy], examination: Examination) -> list[EffectivePolicy]:
+    """Policies that stay because their file, a parent's or a list's is there but wrong."""
+    good = {(policy.key, policy.shadow, policy.file) for policy in examination.policies}
+    taken = {policy.key for policy in examination.policies if not policy.shadow}
+    broken = {mistake.file for mistake in examination.mistakes}
+    there = set(examination.files)
+    return [
+        policy
+        for policy in before
+        if (policy.key, policy.shadow, policy.file) not in good
+        and (policy.shadow or policy.key not in taken)
+        and (policy.file in there and _is_touched(policy, broken) or not there)
+    ]
+
+
+def _is_touched(policy: EffectivePolicy, broken: set[str]) -> bool:
+    return not broken.isdisjoint(policy.files)
+
+
+def _refused(file: str, mistakes: tuple[Mistake, ...], kept: list[EffectivePolicy]) -> list[PolicyEvent]:
+    holders = [policy for policy in kept if file in policy.files]
+    at = datetime.now(UTC)
+    if not holders:
+        return [PolicyEvent(kind=PolicyEventKind.REFUSED, file=file, mistakes=mistakes, at=at)]
+    return [
+        PolicyEvent(
+            kind=PolicyEventKind.REFUSED,
+            client=policy.key,
+            file=file,
+            hash=policy.hash,
+            previous_hash=policy.hash,
+            shadow=policy.shadow,
+            mistakes=mistakes,
+            at=at,
+        )
+        for policy in holders
+    ]
+
+
+def _changes(before: Iterable[EffectivePolicy], after: Iterable[EffectivePolicy]) -> list[PolicyEvent]:
+    old, new = _by_identity(before), _by_identity(after)
+    at = datetime.now(UTC)
+    events = [
+        _changed(policy, old.get(identity), at)
+        for identity, policy in new.items()
+        if identity not in old or old[identity].hash != policy.hash
+    ]
+    return events + [
+        PolicyEvent(
+            kind=PolicyEventKind.REMOVED,
+            client=policy.key,
+            file=policy.file,
+            previous_hash=policy.hash,
+            shadow=policy.shadow,
+            at=at,
+        )
+        for identity, policy in old.items()
+        if identity not in new
+    ]
+
+
+def _changed(policy: EffectivePolicy, before: EffectivePolicy | None, at: datetime) -> PolicyEvent:
+    return PolicyEvent(
+        kind=PolicyEventKind.CHANGED,
+        client=policy.key,
+        file=policy.file,
+        hash=policy.hash,
+        previous_hash=before.hash if before else None,
+        shadow=policy.shadow,
+        at=at,
+    )
+
+
+def _by_identity(policies: Iterable[EffectivePolicy]) -> dict[tuple[str, bool, str], EffectivePolicy]:
+    return {(p.key, p.shadow, p.file if p.shadow else ""): p for p in policies}
+
+
+def _in_order(policies: Iterable[EffectivePolicy]) -> tuple[EffectivePolicy, ...]:
+    return tuple(sorted(policies, key=lambda p: (p.key, p.shadow, p.file)))
