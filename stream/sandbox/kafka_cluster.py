@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from moderation.errors import SandboxError
-from stream.sandbox import kafka_admin
+from stream.sandbox import kafka_probe
 from stream.sandbox.install import installed, run
 from stream.sandbox.part import Leash, Part, free_port
 from stream.sandbox.tls import Certificates
@@ -137,7 +137,7 @@ class KafkaCluster:
         if not _accepts(node.clients):
             return False
         servers = {**self.client_settings, "bootstrap.servers": f"127.0.0.1:{node.clients}"}
-        return f"127.0.0.1:{node.clients}" in kafka_admin.brokers(servers)
+        return f"127.0.0.1:{node.clients}" in kafka_probe.brokers(servers)
 
     def _prepare(self, node: _Node) -> None:
         home = self._home(node)

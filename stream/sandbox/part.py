@@ -118,10 +118,14 @@ class Part:
             raise SandboxError(f"{self.name} is not ready after {timeout_s:g} s{self._log_tail()}") from None
 
     def _answers(self) -> bool:
-        if not self.is_alive():
-            code = None if self._process is None else self._process.returncode
-            raise SandboxError(f"{self.name} exited with {code}{self._log_tail()}")
+        self.assert_alive()
         return self._probe()
+
+    def assert_alive(self) -> None:
+        """Raises SandboxError with the end of the server's log if it is not running."""
+        if not self.is_alive():
+            code = self._process.returncode if self._process else "a signal"
+            raise SandboxError(f"{self.name} exited with {code}{self._log_tail()}")
 
     def _log_tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []

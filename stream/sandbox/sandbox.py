@@ -2,32 +2,34 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final, Self
 
 from moderation.errors import SandboxError
-from stream.sandbox import kafka_admin, kafka_cluster, redis_server
+from stream import kafka
+from stream.sandbox import kafka_cluster, redis_server
 from stream.sandbox.kafka_cluster import KafkaCluster, KafkaOptions
 from stream.sandbox.mock_kafka import MockCluster
 from stream.sandbox.part import STOP_TIMEOUT_S, Leash, Part
 from stream.sandbox.progress import Steps
 from stream.sandbox.redis_server import RedisServer
 from stream.sandbox.triton_server import TritonOptions, TritonServer
+from stream.settings import KafkaSettings, TopicSettings
 
-TOPICS: Final = (
-    "creatives",
-    "pages",
-    "scores",
-    "decisions.allow",
-    "decisions.block",
-    "decisions.review",
-    "decisions.shadow",
-    "rejects",
-    "policy-events",
-)
+TOPICS: Final = TopicSettings().every()
 DEFAULT_PARTITIONS: Final = 4
+
+_SETTING_OF: Final = {
+    "bootstrap.servers": "bootstrap_servers",
+    "security.protocol": "security_protocol",
+    "sasl.mechanism": "sasl_mechanism",
+    "sasl.username": "sasl_username",
+    "sasl.password": "sasl_password",
+    "ssl.ca.location": "ssl_ca",
+}
 
 
 class Sandbox:
@@ -88,6 +90,25 @@ class Sandbox:
         return self.cluster.client_settings
 
     @property
+    def settings(self) -> dict[str, dict[str, str]]:
+        """The sections of a worker's settings that say where these servers are, by `stream.settings`' names."""
+        sections = {"kafka": {_SETTING_OF[name]: value for name, value in self.kafka_settings.items()}}
+        if self.triton:
+            sections["triton"] = {"url": self.triton.grpc}
+        if self.redis:
+            sections["redis"] = {"url": self.redis.url}
+        return sections
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same as environment variables, for worker processes."""
+        return {
+            f"ADJUDICATE_{section.upper()}__{name.upper()}": value
+            for section, values in self.settings.items()
+            for name, value in values.items()
+        }
+
+    @property
     def _triton_running(self) -> TritonServer:
         if self.triton is None:
             raise SandboxError("Triton is not running in this sandbox")
@@ -142,8 +163,13 @@ class Sandbox:
         if self._wants_redis:
             starts.append(self._start_redis)
         with Steps() as steps, ThreadPoolExecutor(len(starts)) as threads:
-            for future in [threads.submit(start, leash, steps) for start in starts]:
-                future.result()
+            futures = [threads.submit(start, leash, steps) for start in starts]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:
+                self._kill_parts()  # so that the other threads stop waiting for theirs
+                raise
 
     def _start_kafka(self, leash: Leash, steps: Steps) -> None:
         if self.missing_programs:
@@ -174,16 +200,29 @@ class Sandbox:
 
     def _stop_parts(self) -> None:
         for part in self.parts:
-            part.request_stop()
+            part.request_stop()  # all at once, before waiting for any
         with ThreadPoolExecutor(8) as threads:
             list(threads.map(lambda part: part.terminate(STOP_TIMEOUT_S), self.parts))
         if self._leash is not None:
             self._leash.close()
         self._leash = None
 
+    def _kill_parts(self) -> None:
+        for part in self.parts:
+            part.kill()
+
+    def watch(self, interval_s: float = 0.5) -> None:
+        """Return never; raises SandboxError as soon as a part has died."""
+        while True:
+            for part in self.parts:
+                part.assert_alive()
+            time.sleep(interval_s)
+
     def create_topics(self, names: Iterable[str] = TOPICS, partitions: int = DEFAULT_PARTITIONS) -> None:
-        """Create topics, or leave those that exist. Raises SandboxError."""
+        """Create topics, or leave those that exist. Raises BrokerError."""
         if isinstance(self.cluster, MockCluster):
             self.cluster.create_topics(names)
         else:
-            kafka_admin.create_topics(self.kafka_settings, names, partitions)
+            replicas = len(self.kafka) // 3 * 2 + 1
+            settings = KafkaSettings.model_validate(self.settings["kafka"])
+            kafka.create_topics(settings, names, partitions=partitions, replication=replicas)

@@ -152,6 +152,6 @@ def _environment(root: Path, python: PythonLibrary) -> dict[str, str]:
         "LD_LIBRARY_PATH": f"{python.directory}:{root / 'wheel' / 'nvidia_pytriton.libs'}",
         "PYTHONHOME": str(python.home),
         "PYTHONPATH": "",
-        # One model process answers one batch at a time; more threads than cores only slow it down.
+        # A model repository is not the server's to write to.
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -1,5 +1,6 @@
 """The sandbox's promises, on the servers it really starts."""
 
+import json
 import os
 import signal
 import socket
@@ -18,7 +19,10 @@ import tritonclient.grpc as triton_grpc
 from confluent_kafka.admin import AdminClient
 
 from moderation.errors import SandboxError
-from stream.sandbox import KafkaOptions, Sandbox, TritonOptions
+from stream.sandbox import TOPICS, KafkaOptions, Sandbox, TritonOptions
+from stream.settings import read_settings
+
+TINY_MODEL_REPOSITORY = Path(__file__).with_name("model_repository_tiny")
 
 pytestmark = pytest.mark.services
 
@@ -212,3 +216,41 @@ def test_the_mock_stands_in_where_java_is_missing(monkeypatch: pytest.MonkeyPatc
         stack.create_topics(["pretended"])
         produce(stack.kafka_settings, "pretended", b"shown")
         assert consume(stack.kafka_settings, "pretended", 1) == [b"shown"]
+
+
+def run_sandbox(*options: str) -> "subprocess.Popen[str]":
+    program = "import typer; from stream.sandbox.commands import sandbox; typer.run(sandbox)"
+    command = [sys.executable, "-c", program, "--model-repository", str(TINY_MODEL_REPOSITORY), "--json", *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_until_a_signal(number: signal.Signals, tmp_path: Path, real_kafka: None) -> None:
+    file = tmp_path / "settings.yaml"
+    with run_sandbox("--partitions", "2", "--write-settings", str(file)) as process:
+        assert process.stdout is not None
+        answer = json.loads(process.stdout.readline())
+        settings = read_settings(file)
+        assert settings.kafka.bootstrap_servers == answer["kafka"]
+        assert settings.triton.url == answer["triton_grpc"]
+        assert file.stat().st_mode & 0o077 == 0
+        found = AdminClient({"bootstrap.servers": answer["kafka"]}).list_topics(timeout=10).topics
+        assert set(TOPICS) <= set(found)
+        assert len(found["creatives"].partitions) == 2
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert {child.name() for child in children} >= {"java", "tritonserver"}
+        process.send_signal(number)
+        assert process.wait(30) == 0
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert not Path(answer["directory"]).exists()
+
+
+def test_the_command_says_which_part_died(tmp_path: Path, real_kafka: None) -> None:
+    with run_sandbox("--directory", str(tmp_path / "own")) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        triton = next(c for c in psutil.Process(process.pid).children() if c.name() == "tritonserver")
+        triton.kill()
+        assert "Triton exited with -9; its log" in process.stderr.read()
+        assert process.wait(30) != 0
