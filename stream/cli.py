@@ -1,17 +1,21 @@
 """The command line. Each command imports what it needs when it runs, so `--help` is quick and needs no extra."""
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from moderation.errors import AdjudicateError
+from stream import schema_commands, settings_commands
+from stream.sandbox import commands as sandbox_commands
 
 app = typer.Typer(
     name="adjudicate",
     help="Brand-safety decisions in stream: score every image once, decide for every client.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -31,12 +35,26 @@ def score(settings: SettingsFile = None) -> None:
 
 
 @app.command()
-def decide(settings: SettingsFile = None) -> None:
+def decide(
+    settings: SettingsFile = None,
+    replay: Annotated[
+        datetime | None,
+        typer.Option(help="Decide again what was scored since this time (UTC), by today's policies, then end."),
+    ] = None,
+) -> None:
     """Run a deciding worker: scores in, one decision for each client concerned out."""
     from stream.settings import read_settings
-    from stream.start import run_decide
+    from stream.start import run_decide, run_replay
 
-    run_decide(read_settings(settings))
+    if replay is None:
+        run_decide(read_settings(settings))
+    else:
+        run_replay(read_settings(settings), replay.replace(tzinfo=replay.tzinfo or UTC))
+
+
+app.command()(settings_commands.settings)
+app.command()(schema_commands.schema)
+app.command()(sandbox_commands.sandbox)
 
 
 def main() -> None:

@@ -104,6 +104,7 @@ class Source:
         self._membership: Any = None
         self._assigned: set[Position] = set()
         self._paused: set[Position] = set()
+        self._at_end: set[Position] = set()
         self._consumer = Consumer(
             {
                 **client_config(settings),
@@ -117,6 +118,7 @@ class Source:
                 "enable.auto.offset.store": False,
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
                 "fetch.queue.backoff.ms": 10,
                 "fetch.wait.max.ms": 100,
                 "allow.auto.create.topics": False,
@@ -147,9 +149,14 @@ class Source:
             messages = self._consumer.consume(most, timeout_s)
         except KafkaException as error:
             raise BrokerError(f"cannot consume: {error}") from error
-        records = [_record(message) for message in messages if not _is_notice(message)]
+        records = [_record(message) for message in messages if not (self._is_end(message) or _is_notice(message))]
+        self._at_end -= {record.position for record in records}
         # A rebalance served inside this very call may have taken a partition whose records came before it.
         return [record for record in records if record.position in self._assigned]
+
+    def is_at_end(self) -> bool:
+        """Whether every assigned partition has been read to its end."""
+        return bool(self._assigned) and self._assigned <= self._at_end
 
     def pause(self) -> None:
         """Stop fetching. Prefetched records are thrown away, so this is for waits of seconds."""
@@ -171,7 +178,11 @@ class Source:
         if not assigned:
             return
         try:
+            self._at_end.clear()
             for committed in self._consumer.committed(assigned, timeout=self._settings.request_timeout_s):
+                if committed.error is not None:
+                    # Not knowing is not "none committed": from the beginning, all would be written twice.
+                    raise BrokerError(f"cannot go back to the committed offsets: {committed.error}")
                 start = committed.offset if committed.offset >= 0 else OFFSET_BEGINNING
                 self._consumer.seek(TopicPartition(committed.topic, committed.partition, start))
         except KafkaException as error:
@@ -190,14 +201,26 @@ class Source:
     def close(self) -> None:
         self._consumer.close()
 
+    def _is_end(self, message: Message) -> bool:
+        error = message.error()
+        if error is None or error.code() != KafkaError._PARTITION_EOF:
+            return False
+        self._at_end.add((str(message.topic()), int(message.partition() or 0)))
+        return True
+
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("partitions assigned", partitions=_names(partitions))
         self._assigned |= _positions(partitions)
         self._membership = consumer.consumer_group_metadata()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        membership = consumer.consumer_group_metadata()
+        if not consumer.memberid():
+            # Expelled since the brokers asked for them: this proof says nothing and would be believed.
+            self._on_lost(consumer, partitions)
+            return
         log.info("partitions revoked", partitions=_names(partitions))
-        self._membership = consumer.consumer_group_metadata()
+        self._membership = membership
         self._listener.on_revoked()
         self._forget(partitions)
 
@@ -209,6 +232,19 @@ class Source:
     def _forget(self, partitions: list[TopicPartition]) -> None:
         self._assigned -= _positions(partitions)
         self._paused -= _positions(partitions)
+        self._at_end -= _positions(partitions)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A record the brokers will never take; `origin` as it was given to `Sink.send`.
+
+    Brokers refuse whole batches of records: only where it was sent alone is it `proven` which one was meant.
+    """
+
+    origin: Any
+    reason: str
+    proven: bool
 
 
 class Sink:
@@ -217,7 +253,8 @@ class Sink:
     def __init__(self, settings: KafkaSettings, *, transactional_id: str) -> None:
         """Fences every earlier producer of the same id. Raises ProducerLost."""
         self._timeout_s = settings.request_timeout_s
-        self._refusals: list[tuple[Any, KafkaError]] = []
+        self._failures: list[KafkaError] = []
+        self._refusals: list[Refusal] = []
         self._producer = Producer(
             {
                 **client_config(settings),
@@ -236,19 +273,25 @@ class Sink:
         self._call(self._producer.init_transactions, self._timeout_s)
 
     def begin(self) -> None:
+        self._failures.clear()
         self._refusals.clear()
         self._call(self._producer.begin_transaction)
 
-    def send(self, output: Output, origin: Any) -> None:
-        """Queue a record; `origin` comes back in `refused` if it cannot be written.
+    def send(self, output: Output, origin: Any, *, alone: bool = False) -> None:
+        """Queue a record; `origin` comes back in `refusals` if the brokers will never take it.
 
-        Raises TransactionAborted where the client itself refuses it.
+        alone: in no batch with others, and waited for. Raises TransactionAborted where the client itself
+        refuses the record.
         """
+        if alone:
+            self._flush()
         try:
-            self._produce(output, origin)
+            self._produce(output, origin, alone)
         except KafkaException as error:
-            self._refusals.append((origin, error.args[0]))
+            self._note(origin, error.args[0], proven=True)
             raise _translated(error) from error
+        if alone:
+            self._flush()
 
     def commit(self, offsets: Mapping[Position, int], membership: Any) -> None:
         """Offsets (the next to read) and records become visible together, or not at all.
@@ -258,25 +301,34 @@ class Sink:
         positions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
         self._call(self._producer.send_offsets_to_transaction, positions, membership, self._timeout_s)
         self._call(self._producer.commit_transaction, self._timeout_s)
-        if self._refusals:
-            raise ProducerLost(f"committed although a record was refused: {self._refusals[0][1]}")
+        if self._failures:
+            raise ProducerLost(f"committed although a record was refused: {self._failures[0]}")
 
-    def abort(self) -> None:
-        self._call(self._producer.abort_transaction, self._timeout_s)
+    def abort(self, timeout_s: float | None = None) -> None:
+        self._call(self._producer.abort_transaction, timeout_s or self._timeout_s)
 
-    def refused(self) -> list[tuple[Any, str]]:
-        """Origins of records of this transaction that the brokers will never take, with the reason."""
-        return [(origin, str(error)) for origin, error in self._refusals if error.code() in _NEVER_TAKEN]
+    def refusals(self) -> list[Refusal]:
+        """Of the last transaction; complete once it is aborted or the producer discarded."""
+        return list(self._refusals)
 
     def discard(self) -> None:
         """Drop the producer with whatever it still holds; its open transaction is left to be fenced."""
         self._producer.purge()
         self._producer.poll(0)
 
-    def _produce(self, output: Output, origin: Any) -> None:
+    def _flush(self) -> None:
+        if left := self._producer.flush(self._timeout_s):
+            raise ProducerLost(f"the brokers do not take {left} records")
+
+    def _note(self, origin: Any, error: KafkaError, *, proven: bool) -> None:
+        self._failures.append(error)
+        if error.code() in _NEVER_TAKEN:
+            self._refusals.append(Refusal(origin, str(error), proven))
+
+    def _produce(self, output: Output, origin: Any, alone: bool) -> None:
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error is not None:
-                self._refusals.append((origin, error))
+                self._note(origin, error, proven=alone)
 
         deadline = time.monotonic() + self._timeout_s
         while True:
@@ -384,6 +436,34 @@ def create_topics(settings: KafkaSettings, topics: Iterable[str], *, partitions:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise BrokerError(f"cannot create topic {topic}: {error}") from error
+
+
+def start_group_at(settings: KafkaSettings, group: str, topic: str, moment_ms: int) -> None:
+    """Let a group that has never read `topic` begin with the records of `moment_ms` (since 1970 UTC) and later.
+
+    A group that has begun goes on where it was. Raises BrokerError.
+    """
+    consumer = Consumer({**client_config(settings), "group.id": group, "enable.auto.commit": False})
+    try:
+        timeout_s = settings.request_timeout_s
+        places = _partitions(_everything(consumer, [topic], timeout_s))
+        if any(place.offset >= 0 for place in consumer.committed(places, timeout=timeout_s)):
+            return
+        asked = [TopicPartition(place.topic, place.partition, moment_ms) for place in places]
+        found = consumer.offsets_for_times(asked, timeout=timeout_s)
+        consumer.commit(offsets=[_or_end(consumer, place, timeout_s) for place in found], asynchronous=False)
+    except KafkaException as error:
+        raise BrokerError(f"cannot place group {group} on {topic}: {error}") from error
+    finally:
+        consumer.close()
+
+
+def _or_end(consumer: Consumer, place: TopicPartition, timeout_s: float) -> TopicPartition:
+    """Where no record is that late, the answer is "end", which cannot be committed as such."""
+    if place.offset >= 0:
+        return place
+    _, high = consumer.get_watermark_offsets(TopicPartition(place.topic, place.partition), timeout=timeout_s)
+    return TopicPartition(place.topic, place.partition, high)
 
 
 def produce_all(settings: KafkaSettings, outputs: Iterable[Output], on_sent: Callable[[], None] = lambda: None) -> int:

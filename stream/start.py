@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from datetime import datetime
 from functools import partial
 from types import FrameType
 
@@ -11,13 +12,13 @@ import structlog
 from moderation.classifier import TritonAddress, TritonClassifier
 from moderation.errors import BrokerError, ConfigurationError
 from moderation.images import PREPROCESSING, Limits
-from moderation.policy import LivePolicies, PolicyEvent
+from moderation.policy import LivePolicies, PolicyEvent, load
 from stream import metrics
 from stream.cache import RedisPoisonList, ScoreCache
 from stream.decide import DecideStage
 from stream.decode import DecodePool, FilePoisonList, NoPoison, PoisonList
 from stream.fetch import Fetcher, FetchLimits
-from stream.kafka import Output, produce_all
+from stream.kafka import Output, produce_all, start_group_at
 from stream.logs import configure_logs
 from stream.patience import PatientModel
 from stream.score import ScoreStage
@@ -55,14 +56,27 @@ def run_decide(settings: Settings) -> None:
         policies.stop()
 
 
+def run_replay(settings: Settings, since: datetime) -> None:
+    """Decide again, by the policies as they are now, every event scored since then; ends when that is done.
+
+    The group's name holds the policies' hash: a replay that was interrupted goes on where it was, one after
+    another change of policy begins anew.
+    """
+    _prepare(settings)
+    policies = load(settings.policies)
+    group = f"adjudicate-replay-{policies.hash[:12]}-{since:%Y%m%dT%H%M%SZ}"
+    start_group_at(settings.kafka, group, settings.topics.scores, int(since.timestamp() * 1000))
+    _run(settings, DecideStage(settings, lambda: policies, redecision=True), group=group, stop_at_end=True)
+
+
 def _prepare(settings: Settings) -> None:
     configure_logs(settings.log_level)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     metrics.serve_metrics(settings.worker)
 
 
-def _run(settings: Settings, stage: Stage) -> None:
-    worker = Worker(settings, stage)
+def _run(settings: Settings, stage: Stage, *, group: str | None = None, stop_at_end: bool = False) -> None:
+    worker = Worker(settings, stage, group=group, stop_at_end=stop_at_end)
 
     def stop(number: int, _: FrameType | None) -> None:
         log.info("stopping", signal=signal.Signals(number).name)

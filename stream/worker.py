@@ -10,13 +10,14 @@ What can go wrong, and what then happens:
 - The transaction is aborted (`TransactionAborted`): back to the committed offsets, all in flight forgotten.
 - The producer is lost or in doubt (`ProducerLost`): the same, with a new producer of the same id, whose
   start fences the old one and settles whatever it left open.
-- The brokers will never take a record (too large): its input becomes a reject on the next round.
+- The brokers refuse a record for good (too large): as they refuse whole batches, each suspect is sent alone
+  on the next round, and the input of the one that is meant becomes a reject.
 - Partitions are revoked: what is in flight is finished and committed first. Lost: it is forgotten.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -36,9 +37,13 @@ log = structlog.get_logger()
 Outputs = list[list[Output]]
 """For each record of a batch, in its order, the records to write for it."""
 
+Place = tuple[str, int, int]
+"""Topic, partition and offset of a record."""
+
 _FENCED_LIMIT: Final = 5
 _FENCED_WITHIN_S: Final = 60.0
 _FIRST_BACKOFF_S: Final = 0.05
+_LAST_ABORT_S: Final = 2.0
 
 
 class Stage(Protocol):
@@ -71,23 +76,18 @@ class Worker:
     """Runs a stage until told to stop. `run` raises BrokerError when it cannot go on."""
 
     def __init__(
-        self,
-        settings: Settings,
-        stage: Stage,
-        *,
-        group: str | None = None,
-        until: Callable[[dict[Position, int]], bool] | None = None,
+        self, settings: Settings, stage: Stage, *, group: str | None = None, stop_at_end: bool = False
     ) -> None:
-        """`until` is asked after each commit, with the offsets committed so far, whether the work is done."""
+        """With `stop_at_end`, `run` returns once everything there was has been read and committed."""
         self._settings = settings
         self._stage = stage
         self._group = group or f"adjudicate-{stage.name}"
-        self._until = until
+        self._stop_at_end = stop_at_end
         self._in_flight: deque[_Batch] = deque()
         self._unsent_offsets: dict[Position, int] = {}
-        self._committed: dict[Position, int] = {}
         self._transaction_since: float | None = None
-        self._refused: dict[tuple[str, int, int], str] = {}
+        self._suspects: set[Place] = set()
+        self._refused: dict[Place, str] = {}
         self._fenced: deque[float] = deque(maxlen=_FENCED_LIMIT)
         self._backoff_s = _FIRST_BACKOFF_S
         self._must_rewind = False
@@ -102,7 +102,11 @@ class Worker:
 
     def run(self) -> None:
         instance = self._settings.instance
-        self._sink = self._new_sink()
+        try:
+            self._sink = self._new_sink()
+        except _StopRequested:
+            log.warning("stopped before the brokers answered")
+            return
         self._source = Source(
             self._settings.kafka, group=self._group, instance=instance, topics=self._stage.topics, listener=self
         )
@@ -116,6 +120,7 @@ class Worker:
         except (TransactionAborted, ProducerLost) as error:
             log.warning("the last transaction was not committed; its records will be read again", error=str(error))
         finally:
+            self._abort_at_end()
             self._forget_in_flight()
             self._source.close()
             self._sink.discard()
@@ -190,9 +195,9 @@ class Worker:
     def _write(self, batch: _Batch, results: Outputs) -> None:
         self._begin()
         for record, outputs in zip(batch.records, results, strict=True):
-            place = (record.topic, record.partition, record.offset)
+            place = _place(record)
             for output in self._or_reject(record, outputs):
-                self._sink.send(output, place)
+                self._sink.send(output, place, alone=place in self._suspects)
             self._unsent_offsets[record.position] = record.offset + 1
         self.progress.written(len(batch.records))
 
@@ -209,7 +214,6 @@ class Worker:
             return
         started = time.monotonic()
         self._sink.commit(self._unsent_offsets, self._source.membership)
-        self._committed.update(self._unsent_offsets)
         self._unsent_offsets.clear()
         self._transaction_since = None
         self._refused.clear()
@@ -239,7 +243,7 @@ class Worker:
         self._in_flight.extendleft(reversed(alone))
 
     def _or_reject(self, record: Record, outputs: list[Output]) -> list[Output]:
-        reason = self._refused.get((record.topic, record.partition, record.offset))
+        reason = self._refused.get(_place(record))
         return outputs if reason is None else [self._reject(record, "output_refused", reason)]
 
     def _reject(self, record: Record, reason: str, detail: str) -> Output:
@@ -255,22 +259,42 @@ class Worker:
         try:
             self._sink.abort()
         except (TransactionAborted, ProducerLost) as lost:
-            self._after_loss(lost)
+            self._replace_sink(lost)
+        else:
+            self._note_refusals()
 
-    def _after_loss(self, error: BrokerError) -> None:
-        log.warning("producer lost; making a new one", error=str(error))
+    def _after_loss(self, error: ProducerLost) -> None:
         self._give_up_transaction()
+        self._replace_sink(error)
+
+    def _replace_sink(self, error: BrokerError) -> None:
+        log.warning("producer lost; making a new one", error=str(error))
         self._guard_against_a_twin(error)
         self._sink.discard()
+        self._note_refusals()
         self._sink = self._new_sink()
 
     def _give_up_transaction(self) -> None:
-        self._refused.update(self._sink.refused())
         self._forget_in_flight()
         self._must_rewind = True
         self.progress.aborted()
         time.sleep(self._backoff_s)
         self._backoff_s = min(2.0, self._backoff_s * 2)
+
+    def _note_refusals(self) -> None:
+        for refusal in self._sink.refusals():
+            if refusal.proven:
+                self._refused[refusal.origin] = refusal.reason
+            else:
+                self._suspects.add(refusal.origin)
+
+    def _forget_settled(self) -> None:
+        def is_open(place: Place) -> bool:
+            topic, partition, offset = place
+            return offset >= self._committed.get((topic, partition), 0)
+
+        self._suspects = set(filter(is_open, self._suspects))
+        self._refused = {place: reason for place, reason in self._refused.items() if is_open(place)}
 
     def _guard_against_a_twin(self, error: BrokerError) -> None:
         """Two processes with one id would fence each other for ever; one answer of the broker cannot tell
@@ -326,11 +350,18 @@ class Worker:
             self._after_abort(error)
         except ProducerLost as error:
             self._after_loss(error)
+        self._drop_this_read()
 
     def on_lost(self) -> None:
         if self._transaction_since is not None:
             self._after_abort(TransactionAborted("partitions lost"))
         self._forget_in_flight()
+        self._drop_this_read()
+
+    def _drop_this_read(self) -> None:
+        """What the read we are called from has gathered may be of the partitions that go, and a proof of
+        membership does not say whose a partition is: the brokers would take our offsets for it."""
+        self._must_rewind = True
 
     # -- the end ------------------------------------------------------------------------------
 
@@ -346,5 +377,19 @@ class Worker:
             self._forget_in_flight()
             self._must_rewind = True
 
+    def _abort_at_end(self) -> None:
+        """An open transaction would hide everything behind it from readers until it times out."""
+        if self._transaction_since is None:
+            return
+        try:
+            self._sink.abort(_LAST_ABORT_S)
+        except BrokerError as error:
+            log.warning("left to the brokers to abort", error=str(error))
+
     def _is_finished(self) -> bool:
-        return self._until is not None and self._until(self._committed)
+        busy = self._in_flight or self._transaction_since is not None or self._must_rewind
+        return self._stop_at_end and not busy and self._source.is_at_end()
+
+
+def _place(record: Record) -> Place:
+    return record.topic, record.partition, record.offset

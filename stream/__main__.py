@@ -1,0 +1,5 @@
+"""`python -m stream` is `adjudicate`."""
+
+from stream.cli import main
+
+main()
