@@ -47,11 +47,13 @@ class Thresholds:
             score = scores[:, column, None]
             review |= np.greater_equal(score, self.review[column], out=fired)
             block |= np.greater_equal(score, self.block[column], out=fired)
-        return np.maximum(review.view(np.uint8), block.view(np.uint8) << 1)
+        levels: NDArray[np.uint8] = np.maximum(review.view(np.uint8), block.view(np.uint8) << 1)
+        return levels
 
     def missing(self, scored: Mask) -> Mask:
         """`[L]` which labels were scored → `[P]` whose policy misses one."""
-        return self.named[~scored].any(axis=0)
+        missing: Mask = np.logical_or.reduce(self.named[~scored], axis=0)
+        return missing
 
 
 @dataclass(frozen=True, slots=True)

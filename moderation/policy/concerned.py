@@ -81,7 +81,8 @@ class Concerned:
         context = event.context
         values = (event.surface.value, country, context.seat, context.campaign, context.deal)
         masks = [selector.mask(value) for selector, value in zip(self._selectors, values, strict=True)]
-        return np.logical_and.reduce(masks)
+        applies: NDArray[np.bool_] = np.logical_and.reduce(masks)
+        return applies
 
 
 def _by_campaign(live: dict[tuple[str, str | None], int]) -> dict[str, dict[int, int]]:

@@ -15,7 +15,7 @@ from moderation.events import PolicyStamp, Surface, Verdict
 from moderation.labels import LABELS
 from moderation.policy import suitability
 from moderation.policy.expressions import Expression
-from moderation.policy.lists import KINDS, DigestSet, HashBank
+from moderation.policy.lists import DigestSet, HashBank
 from moderation.policy.schema import NEVER, PolicyFile
 
 ENGINE_VERSION: Final = 1
@@ -155,7 +155,7 @@ def _flatten(value: Any, path: LeafPath) -> Iterator[tuple[LeafPath, Any]]:
 def _from_tiers(leaves: Leaves) -> Leaves:
     out: Leaves = {}
     for path, leaf in leaves.items():
-        if len(path) >= 2 and path[-2] == "suitability":
+        if path[-2:-1] == ("suitability",):
             for verdict, threshold in suitability.cuts(leaf.value, path[-1]).items():
                 value = NEVER if threshold == "never" else float(threshold)
                 out[*path[:-2], "thresholds", path[-1], verdict] = Leaf(value, leaf.origin._replace(via=leaf.value))
@@ -187,7 +187,7 @@ def nested(leaves: Leaves) -> dict[str, Any]:
 
 def resolve_limits(policy: PolicyFile, leaves: Leaves) -> dict[tuple[Surface, str | None], Limits]:
     """Thresholds in force at every surface, and at every surface of every market that differs."""
-    places = [(surface, None) for surface in Surface]
+    places: list[tuple[Surface, str | None]] = [(surface, None) for surface in Surface]
     places += [(surface, country) for surface in Surface for country in policy.markets]
     return {(surface, country): _limits(leaves, surface, country) for surface, country in places}
 
@@ -256,6 +256,3 @@ def _rule_names(policy: EffectivePolicy) -> Iterator[str]:
         yield from (limit.rule for limit in limits.values() if surface in applies)
     if settings.uncertainty is not None and settings.uncertainty != NEVER:
         yield "on_uncertain"
-
-
-__all__ = ["KINDS", "EffectivePolicy", "Leaf", "Leaves", "Limit", "Limits", "NamedList", "Origin"]

@@ -40,11 +40,40 @@ FIELDS: Final[Mapping[str, str]] = {
 """What an expression may name, and what it is."""
 
 FUNCTIONS: Final = frozenset(
-    "size has all exists exists_one map filter contains startsWith endsWith matches int uint double string "
-    "bytes timestamp duration type dyn getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear "
-    "getHours getMinutes getSeconds getMilliseconds".split()
+    [
+        "size",
+        "has",
+        "all",
+        "exists",
+        "exists_one",
+        "map",
+        "filter",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+        "int",
+        "uint",
+        "double",
+        "string",
+        "bytes",
+        "timestamp",
+        "duration",
+        "type",
+        "dyn",
+        "getFullYear",
+        "getMonth",
+        "getDate",
+        "getDayOfMonth",
+        "getDayOfWeek",
+        "getDayOfYear",
+        "getHours",
+        "getMinutes",
+        "getSeconds",
+        "getMilliseconds",
+    ]
 )
-_TYPE_NAMES: Final = frozenset("int uint double string bool bytes list map null_type".split())
+_TYPE_NAMES: Final = frozenset(["int", "uint", "double", "string", "bool", "bytes", "list", "map", "null_type"])
 _STRINGS: Final = re.compile(r"r?('''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")", re.DOTALL)
 _BOUND: Final = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,")
 _SCORE_FIELD: Final = re.compile(r"\bscores\s*\.\s*([A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*)")
@@ -137,7 +166,7 @@ def _check_names(text: str, program: Any) -> None:
         if label not in LABELS:
             expected = 'a known label, e.g. scores.violence or scores["violence.weapon"]'
             raise ExpressionMistake(f"unknown label '{label}'", expected, nearest(label, LABELS), offset)
-        if "." in label and not text[offset - 1 : offset] in {'"', "'"}:
+        if "." in label and text[offset - 1 : offset] not in {'"', "'"}:
             hint = f'write scores["{label}"]'
             raise ExpressionMistake("a sub-label is a key of scores, not a field", hint, hint, offset)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
-from moderation.events import AdContext, ScoredEvent, Status
+from moderation.events import ScoredEvent, Status
 from moderation.policy import expressions
 from moderation.policy.schema import alpha2
 

@@ -10,7 +10,7 @@ Precedence, stated in docs/policies.md and tested:
 4. Among equally severe reasons the order is: guards, lists, rules, political, thresholds, uncertainty, audit.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -191,7 +191,7 @@ def _political_answer(political: Political, country: str | None, kind: str) -> V
     return answer or getattr(political, kind) or default
 
 
-def _blackout(name: str, window: Blackout, facts: Facts, measured: dict[str, object]) -> Iterator[Fired]:
+def _blackout(name: str, window: Blackout, facts: Facts, measured: Mapping[str, object]) -> Iterator[Fired]:
     if not window.start <= facts.now <= window.end:
         return
     dates = f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}"
@@ -257,13 +257,13 @@ def _sampled(policy: EffectivePolicy, judgement: Judgement) -> Judgement:
     return Judgement(Verdict.REVIEW, (drawn, *judgement.reasons), audit_sample=True)
 
 
-def _fired(  # noqa: PLR0913 - the parts of a reason
+def _fired(
     rule: str,
     verdict: Verdict,
     *,
     label: str | None = None,
     detail: str | None = None,
     liftable: str = "",
-    measured: dict[str, object] | None = None,
+    measured: Mapping[str, object] | None = None,
 ) -> Fired:
     return Fired(Reason(rule=rule, verdict=verdict, detail=detail, **{"label": label, **(measured or {})}), liftable)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.events import AdContext
+from moderation.events import AdContext, one_line
 
 DIGEST_BYTES: Final = 16
 """Of BLAKE2b: among a million entries two collide with probability below 1e-26."""
@@ -71,7 +71,7 @@ def _page_entry(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:79] + "…"
+    return one_line(text, 80)
 
 
 @lru_cache(maxsize=65_536)

@@ -141,7 +141,7 @@ def _kept(before: Iterable[EffectivePolicy], examination: Examination) -> list[E
         for policy in before
         if (policy.key, policy.shadow, policy.file) not in good
         and (policy.shadow or policy.key not in taken)
-        and (policy.file in there and _is_touched(policy, broken) or not there)
+        and ((policy.file in there and _is_touched(policy, broken)) or not there)
     ]
 
 

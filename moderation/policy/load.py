@@ -12,7 +12,6 @@ from moderation.policy.effective import (
     LeafPath,
     Leaves,
     Limits,
-    NamedList,
     Origin,
     firing,
     inherit,
@@ -66,7 +65,7 @@ def load(directory: Path) -> PolicySet:
 
 def examine(directory: Path) -> Examination:
     """Check a folder without raising: the good policies and all mistakes."""
-    files = [_read(path, directory) for path in policy_files(directory)]
+    files = [_read(path) for path in policy_files(directory)]
     if not files:
         problem = "no policy files here" if directory.is_dir() else "there is no such folder"
         nothing = Mistake(str(directory), 0, 0, "", problem, "a folder with one YAML file per client")
@@ -87,7 +86,7 @@ def policy_files(directory: Path) -> list[Path]:
     )
 
 
-def _read(path: Path, directory: Path) -> _File:
+def _read(path: Path) -> _File:
     return _checked(read(path, str(path)), path)
 
 
@@ -105,9 +104,7 @@ def _resolve(files: Sequence[_File], directory: Path) -> Examination:
     reader = ListReader(directory)
     merged: dict[str, _Merged] = {}
     policies = [
-        policy
-        for file in _parents_first(files, by_name)
-        if (policy := _effective(file, by_name, merged, reader)) is not None
+        policy for file in _parents_first(files, by_name) if (policy := _effective(file, merged, reader)) is not None
     ]
     mistakes = {m for file in files for m in file.source.mistakes} | set(reader.mistakes)
     good = tuple(sorted(policies, key=lambda p: (p.key, p.shadow, p.file)))
@@ -131,18 +128,25 @@ def _refuse_twins(files: Iterable[_File]) -> None:
 
 
 def _check_parents(files: Iterable[_File], by_name: Mapping[str, _File]) -> None:
-    known = {name: file for name, file in by_name.items() if file.policy}
+    known = {name: file.policy for name, file in by_name.items() if file.policy}
+    broken = {name for file in files if not file.policy for name in _names_written(file.source)}
     for file in files:
-        if not file.policy or not (parent := file.policy.extends):
+        if not file.policy or not (parent := file.policy.extends) or parent in broken - known.keys():
             continue
         if parent not in known:
             problem = f"there is no policy '{parent}' to extend"
             expected = f"one of {', '.join(sorted(known))}" if known else "an organisation or client of this folder"
             file.source.add(("extends",), problem, expected, nearest(parent, known))
-        elif file.policy.campaign and not known[parent].policy.client:  # type: ignore[union-attr]
+        elif file.policy.campaign and not known[parent].client:
             file.source.add(("extends",), f"'{parent}' is an organisation", "the client that runs the campaign")
-        elif file.policy.organisation and known[parent].policy.client:  # type: ignore[union-attr]
+        elif file.policy.organisation and known[parent].client:
             file.source.add(("extends",), f"'{parent}' is a client", "an organisation")
+
+
+def _names_written(source: Source) -> list[str]:
+    """What a broken file calls itself: whoever extends it is not to blame."""
+    written = source.value if isinstance(source.value, dict) else {}
+    return [str(written[key]) for key in ("organisation", "client") if key in written]
 
 
 def _parents_first(files: Sequence[_File], by_name: Mapping[str, _File]) -> list[_File]:
@@ -156,15 +160,9 @@ def _parents_first(files: Sequence[_File], by_name: Mapping[str, _File]) -> list
         try:
             return [good[key] for key in sorter.static_order()]
         except graphlib.CycleError as error:
-            for key in set(error.args[1]):
-                file = good.pop(key)
-                file.source.add(
-                    ("extends",), "these policies extend one another in a circle", "a tree", _circle(error, file)
-                )
-
-
-def _circle(error: graphlib.CycleError, file: _File) -> str:
-    return f"{len(set(error.args[1]))} files take part; cut it at one `extends`"
+            for file in [good.pop(key) for key in set(error.args[1])]:
+                hint = f"{len(set(error.args[1]))} files take part; cut it at one `extends`"
+                file.source.add(("extends",), "these policies extend one another in a circle", "a tree", hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +176,11 @@ class _Merged:
     client: str
 
 
-def _effective(
-    file: _File, by_name: Mapping[str, _File], merged: dict[str, _Merged], reader: ListReader
-) -> EffectivePolicy | None:
+def _effective(file: _File, merged: dict[str, _Merged], reader: ListReader) -> EffectivePolicy | None:
     """The file over its parents; None for an organisation and for what may not go live."""
     policy = file.policy
     assert policy is not None  # noqa: S101 - only validated files come here
-    leaves, parent = own_leaves(_with_list_paths(policy, file, reader), _origins(file.source)), None
+    leaves, parent = own_leaves(reader.rooted(policy, file.path.parent), _origins(file.source)), None
     if policy.extends:
         parent = merged.get(policy.extends)
         leaves = inherit(parent.leaves, leaves) if parent else leaves
@@ -222,10 +218,6 @@ def _with_client(leaves: Leaves, parent: _Merged | None, policy: PolicyFile) -> 
     return leaves
 
 
-def _with_list_paths(policy: PolicyFile, file: _File, reader: ListReader) -> PolicyFile:
-    return reader.rooted(policy, file.path.parent)
-
-
 def _origins(source: Source) -> dict[LeafPath, Origin]:
     return {
         tuple(str(part) for part in path): Origin(source.file, place.line, place.column)
@@ -241,7 +233,7 @@ def _check_review_below_block(source: Source, places: Iterable[Limits]) -> None:
                 _note_review_above_block(source, label, review.origin, review.threshold, block.origin, block.threshold)
 
 
-def _note_review_above_block(  # noqa: PLR0913 - two thresholds with their places
+def _note_review_above_block(
     source: Source, label: str, review_at: Origin, review: float, block_at: Origin, block: float
 ) -> None:
     mine = review_at if review_at.file == source.file else block_at
@@ -267,6 +259,3 @@ def _check_merged_dates(source: Source, settings: PolicyFile) -> None:
         path = ("valid_until",) if ("valid_until",) in source.places else ("valid_from",)
         if not any(m.path in {"valid_until", "valid_from"} for m in source.mistakes):
             source.add(path, "the inherited dates contradict this one", "valid_from before valid_until")
-
-
-__all__ = ["EffectivePolicy", "Examination", "NamedList", "examine", "examine_text", "load", "policy_files"]

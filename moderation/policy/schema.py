@@ -4,162 +4,30 @@ Frozen and closed: an unknown key is a mistake. The same classes describe a file
 effective policy after inheritance; the generated JSON Schema is `docs/schema/policy.schema.json`.
 """
 
-import re
-from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from enum import StrEnum
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-import iso3166
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    WithJsonSchema,
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from moderation.events import Verdict
+from moderation.policy.fields import (
+    NEVER,
+    Answer,
+    CountryCode,
+    End,
+    Escalation,
+    Label,
+    PolicyName,
+    Start,
+    SurfaceName,
+    Text,
+    Threshold,
+    TierByLabel,
+    alpha2,
 )
-from pydantic_core import PydanticCustomError
 
-from moderation.events import Surface, Verdict
-from moderation.labels import LABELS, TOP_LABELS
-from moderation.policy.mistakes import nearest
-from moderation.policy.suitability import TIERS
-
-NEVER: Final = float("inf")
-"""A threshold that no score reaches; written `never`."""
 PDQ_MATCH: Final = 31
 """Bits of 256 within which two PDQ hashes are taken for the same image (the value PDQ's authors publish)."""
-
-
-def refuse(problem: str, expected: str = "", hint: str = "") -> PydanticCustomError:
-    """A mistake with the words its author will read."""
-    return PydanticCustomError("policy", "{problem}", {"problem": problem, "expected": expected, "hint": hint})
-
-
-def _text(value: object) -> object:
-    """Numbers written without quotes where a text is meant keep every digit they were written with."""
-    return getattr(value, "raw", value)
-
-
-def _one_of(what: str, known: tuple[str, ...]) -> Callable[[object], object]:
-    def check(value: object) -> object:
-        if isinstance(value, str) and value not in known:
-            raise refuse(f"unknown {what} '{value}'", f"one of {', '.join(known)}", nearest(value, known))
-        return value
-
-    return check
-
-
-def _member(what: str, members: tuple[StrEnum, ...]) -> Callable[[object], object]:
-    known = {str(member): member for member in members}
-    check_known = _one_of(what, tuple(known))
-
-    def member(value: object) -> object:
-        return known.get(str(check_known(value)), value)
-
-    return member
-
-
-def _threshold(value: object) -> float:
-    if value == "never":
-        return NEVER
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        raise refuse(f"{_shown(value)} is not a threshold", "a number from 0 to 1, or never")
-    if value == NEVER or 0 <= value <= 1:
-        return float(value)
-    raise refuse(f"{_shown(value)} is not a probability", "a number from 0 to 1, or never", _as_percent(value))
-
-
-def _as_percent(value: float) -> str:
-    return f"thresholds are not percent: write {value / 100:.2f}" if 1 < value <= 100 else ""
-
-
-def _shown(value: object) -> str:
-    return repr(value) if isinstance(value, str) else str(getattr(value, "raw", value))
-
-
-def _country(value: object) -> str:
-    known = iso3166.countries_by_alpha2
-    if not isinstance(value, str):
-        raise refuse(f"{_shown(value)} is not a country", 'a quoted two-letter code, e.g. "NO"')
-    if value in known:
-        return value
-    raise refuse(f"unknown country '{value}'", 'an ISO 3166-1 alpha-2 code, e.g. "DE"', _country_hint(value))
-
-
-def _country_hint(value: str) -> str:
-    upper = value.upper()
-    if upper == "UK":
-        return "the United Kingdom is GB"
-    if entry := iso3166.countries_by_alpha3.get(upper):
-        return f"write {entry.alpha2}"
-    return f"write {upper}" if upper in iso3166.countries_by_alpha2 else ""
-
-
-def alpha2(country: str | None) -> str | None:
-    """A country as policies name it: alpha-3 codes of events become alpha-2; unknown codes stay."""
-    entry = iso3166.countries_by_alpha3.get(country or "")
-    return entry.alpha2 if entry else country
-
-
-def _moment(*, end: bool) -> Callable[[object], datetime]:
-    def parse(value: object) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        text = str(_text(value))
-        try:
-            return _day(date.fromisoformat(text), end=end) if len(text) == 10 else _instant(text)
-        except ValueError:
-            raise refuse(f"'{text}' is not a date", "YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SSZ with a time zone") from None
-
-    return parse
-
-
-def _day(day: date, *, end: bool) -> datetime:
-    """A bare date begins at midnight UTC and, as an end, lasts to the day's last second."""
-    start = datetime.combine(day, time(), UTC)
-    return start + timedelta(days=1, seconds=-1) if end else start
-
-
-def _instant(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("no time zone")
-    return moment.astimezone(UTC)
-
-
-_DATE_SCHEMA: Final = WithJsonSchema(
-    {"type": "string", "description": "YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SS with Z or an offset."}
-)
-Text = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=2000)]
-PolicyName = Annotated[
-    str, BeforeValidator(_text), Field(min_length=1, max_length=200, pattern=r"^[^\s/\x00-\x1f][^/\x00-\x1f]*$")
-]
-Label = Annotated[
-    str, BeforeValidator(_one_of("label", LABELS)), WithJsonSchema({"type": "string", "enum": list(LABELS)})
-]
-TopLabel = Annotated[
-    str,
-    BeforeValidator(_one_of("top label", TOP_LABELS)),
-    WithJsonSchema({"type": "string", "enum": list(TOP_LABELS)}),
-]
-Tier = Annotated[str, BeforeValidator(_one_of("tier", TIERS)), WithJsonSchema({"type": "string", "enum": list(TIERS)})]
-Answer = Annotated[Verdict, BeforeValidator(_member("verdict", tuple(Verdict)))]
-Escalation = Annotated[
-    Verdict,
-    BeforeValidator(_member("verdict", (Verdict.REVIEW, Verdict.BLOCK))),
-    WithJsonSchema({"type": "string", "enum": ["review", "block"]}),
-]
-SurfaceName = Annotated[Surface, BeforeValidator(_member("surface", tuple(Surface)))]
-CountryCode = Annotated[str, PlainValidator(_country), WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}$"})]
-Threshold = Annotated[
-    float,
-    PlainValidator(_threshold),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"const": "never"}]}),
-]
-Start = Annotated[datetime, PlainValidator(_moment(end=False)), _DATE_SCHEMA]
-End = Annotated[datetime, PlainValidator(_moment(end=True)), _DATE_SCHEMA]
 
 
 class Strict(BaseModel):
@@ -171,28 +39,6 @@ class Cut(Strict):
 
     review: Threshold | None = Field(None, description="From this score up a person looks; `never` switches off.")
     block: Threshold | None = Field(None, description="From this score up it is blocked; `never` switches off.")
-
-
-def _tier_for_all(value: object) -> object:
-    return dict.fromkeys(TOP_LABELS, value) if isinstance(value, str) else value
-
-
-TierByLabel = Annotated[
-    dict[TopLabel, Tier],
-    BeforeValidator(_tier_for_all),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "enum": list(TIERS)},
-                {
-                    "type": "object",
-                    "propertyNames": {"enum": list(TOP_LABELS)},
-                    "additionalProperties": {"type": "string", "enum": list(TIERS)},
-                },
-            ]
-        }
-    ),
-]
 
 
 class Layer(Strict):
@@ -336,16 +182,12 @@ class PolicyFile(Layer):
     audit: Audit | None = None
 
 
-_HEX64: Final = re.compile(r"[0-9a-f]{64}")
-
-
-def is_hex64(value: str) -> bool:
-    return bool(_HEX64.fullmatch(value))
-
-
 def json_schema() -> Mapping[str, Any]:
     """The JSON Schema that editors check a policy file with."""
     schema = PolicyFile.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Adjudicate policy"
     return schema
+
+
+__all__ = ["NEVER", "PolicyFile", "alpha2", "json_schema"]

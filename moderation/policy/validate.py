@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from moderation.events import Verdict
+from moderation.events import Verdict, one_line
 from moderation.policy.expressions import Expression, ExpressionMistake, compile_expression
 from moderation.policy.lists import EntryMistake, canonical
 from moderation.policy.mistakes import nearest
@@ -74,7 +74,7 @@ def written_path(source: Source, path: NodePath) -> NodePath:
 def _note(source: Source, violation: Mapping[str, Any]) -> None:
     at_key = violation["loc"][-1:] == ("[key]",)
     path = written_path(source, tuple(violation["loc"][:-1] if at_key else violation["loc"]))
-    kind, found = violation["type"], violation["ctx"] if "ctx" in violation else {}
+    kind, found = violation["type"], violation.get("ctx", {})
     if kind == "policy":
         source.add(path, found["problem"], found["expected"], found["hint"], key=at_key)
     elif kind == "extra_forbidden":
@@ -109,8 +109,7 @@ def _note_other(source: Source, path: NodePath, violation: Mapping[str, Any]) ->
         shape = "a mapping" if isinstance(value, dict) else "a list"
         source.add(path, f"{shape} stands here", expected, hint)
     else:
-        shown = value if len(str(value)) <= 60 else f"{str(value)[:59]}…"
-        source.add(path, f"'{shown}' does not fit here", expected, hint)
+        source.add(path, f"'{one_line(str(value), 60)}' does not fit here", expected, hint)
 
 
 def _key_hint(key: str, path: NodePath, known: tuple[str, ...]) -> str:
