@@ -149,8 +149,11 @@ class Source:
             messages = self._consumer.consume(most, timeout_s)
         except KafkaException as error:
             raise BrokerError(f"cannot consume: {error}") from error
-        records = [_record(message) for message in messages if not (self._is_end(message) or _is_notice(message))]
-        self._at_end -= {record.position for record in records}
+        records = []
+        for message in messages:
+            if not (self._is_end(message) or _is_notice(message)):
+                records.append(_record(message))
+                self._at_end.discard(records[-1].position)
         # A rebalance served inside this very call may have taken a partition whose records came before it.
         return [record for record in records if record.position in self._assigned]
 

@@ -214,9 +214,9 @@ class Worker:
             return
         started = time.monotonic()
         self._sink.commit(self._unsent_offsets, self._source.membership)
+        self._forget_settled()
         self._unsent_offsets.clear()
         self._transaction_since = None
-        self._refused.clear()
         self._backoff_s = _FIRST_BACKOFF_S
         self.progress.committed(time.monotonic() - started)
 
@@ -291,7 +291,7 @@ class Worker:
     def _forget_settled(self) -> None:
         def is_open(place: Place) -> bool:
             topic, partition, offset = place
-            return offset >= self._committed.get((topic, partition), 0)
+            return offset >= self._unsent_offsets.get((topic, partition), 0)
 
         self._suspects = set(filter(is_open, self._suspects))
         self._refused = {place: reason for place, reason in self._refused.items() if is_open(place)}
