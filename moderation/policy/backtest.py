@@ -1,14 +1,16 @@
 """A policy over recorded scores whose truth is known: what it catches, what it costs, what would be better."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from moderation.errors import ConfigurationError
 from moderation.events import Decision, ScoredEvent, Verdict
 from moderation.labels import LABELS, top_label
 from moderation.policy.diff import Decides
+from moderation.policy.effective import EffectivePolicy
 from moderation.policy.intervals import Point, ScoreCounts, Share
 from moderation.policy.recorded import Truth, Truths, batches
 
@@ -152,29 +154,40 @@ def point_json(point: Point | None) -> dict[str, Any] | None:
 
 def backtest(  # noqa: PLR0913 - one argument for each thing a user chooses
     policies: Decides,
-    client: str,
+    policy: EffectivePolicy,
     events: Iterable[ScoredEvent],
     truths: Truths,
     now: datetime,
     *,
     cuts: Mapping[str, Mapping[str, float]] | None = None,
     promises: Sequence[float] = PROMISES,
-    concern: Callable[[ScoredEvent], ScoredEvent] = lambda event: event,
 ) -> Backtest:
-    """Decide the recorded events for one client and hold the decisions against the truth.
+    """Decide recorded events by one policy, whichever clients they name, and hold the decisions against the truth.
 
-    cuts:    the client's thresholds today, label → {review, block}, to be marked in tables and plots.
-    concern: given each event first; may direct it at the client where it names others.
+    cuts: the policy's thresholds today, label → {review, block}, to be marked in tables and plots.
+    Raises ConfigurationError where no event has a known truth.
     """
-    result = Backtest(client, truths=len(truths.by_key), cuts=cuts or {}, promises=promises)
-    for batch in batches(map(concern, events)):
+    result = Backtest(policy.key, truths=len(truths.by_key), cuts=cuts or {}, promises=promises)
+    for batch in batches(put_to(policy, event) for event in events):
         for event, decisions in zip(batch, policies.decide(batch, now), strict=True):
             truth = truths.of(event)
             result.events += 1
             result.matched += truth is not None
             _count_scores(result, event, truth)
-            _count_decision(result, decisions, truth)
+            _count_decision(result, policy, decisions, truth)
+    if not result.matched:
+        raise ConfigurationError(
+            f"none of {result.events:,} events has its {truths.key} among {result.truths:,} labelled images"
+        )
     return result
+
+
+def put_to(policy: EffectivePolicy, event: ScoredEvent) -> ScoredEvent:
+    """The event as if it named this client and campaign."""
+    changes: dict[str, object] = {"clients": (policy.client,)}
+    if policy.campaign:
+        changes["context"] = event.context.model_copy(update={"campaign": policy.campaign})
+    return event.model_copy(update=changes)
 
 
 def _count_scores(result: Backtest, event: ScoredEvent, truth: Truth | None) -> None:
@@ -185,9 +198,11 @@ def _count_scores(result: Backtest, event: ScoredEvent, truth: Truth | None) -> 
         result.labels.setdefault(label, ScoreCounts()).add(score, known)
 
 
-def _count_decision(result: Backtest, decisions: Iterable[Decision], truth: Truth | None) -> None:
+def _count_decision(
+    result: Backtest, policy: EffectivePolicy, decisions: Iterable[Decision], truth: Truth | None
+) -> None:
     for decision in decisions:
-        if decision.shadow or decision.client != result.client:
+        if decision.policy is None or decision.policy.hash != policy.hash or decision.shadow != policy.shadow:
             continue
         unsafe = truth.unsafe if truth else None
         result.outcome.add(decision.verdict, unsafe)

@@ -1,0 +1,68 @@
+"""A policy file tried out among the others of a folder, without putting it there."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from moderation.errors import ConfigurationError
+from moderation.policy.load import Examination, examine, examine_text, policy_files
+from moderation.policy.source import parse
+
+_SHADOW = re.compile(r"^shadow:\s*true\b", re.MULTILINE)
+
+
+class Identity(NamedTuple):
+    """Whose policy a file is; two live files with the same identity cannot stand in one folder."""
+
+    kind: str
+    name: str
+    parent: str
+
+
+def tried(place: Path, among: Path | None = None) -> Examination:
+    """What `place` would make: a folder as it is, or one file in the place of its namesake in a folder.
+
+    among: the folder that a file is tried in; its own if not given. A shadow policy is tried as if live.
+    Raises ConfigurationError where the place does not exist.
+    """
+    if place.is_dir():
+        return examine(place)
+    folder = among or place.parent
+    text = _SHADOW.sub("shadow: false", _text(place))
+    return examine_text({**_others(folder, identity(text)), str(place): text}, folder)
+
+
+def identity(text: str) -> Identity | None:
+    """Whose policy a text is; None where it does not say."""
+    value = parse(text, "").value
+    if not isinstance(value, dict):
+        return None
+    for kind in ("organisation", "client", "campaign"):
+        if isinstance(name := value.get(kind), str):
+            return Identity(kind, name, str(value.get("extends", "")) if kind == "campaign" else "")
+    return None
+
+
+def client_of(place: Path) -> str | None:
+    """The client that a file is about; None for a folder or an organisation: then every client."""
+    found = None if place.is_dir() else identity(_text(place))
+    if found is None or found.kind == "organisation":
+        return None
+    return found.parent if found.kind == "campaign" else found.name
+
+
+def _others(folder: Path, taken: Identity | None) -> dict[str, str]:
+    return {str(path): text for path, text in _texts(folder) if identity(text) != taken and not _SHADOW.search(text)}
+
+
+def _texts(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in policy_files(folder):
+        yield path, _text(path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}; give a policy file or a folder of them") from error

@@ -1,0 +1,67 @@
+"""Where the tools of policies get scored events from: a topic, or an image scored now."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from moderation.classifier import TritonAddress, TritonClassifier
+from moderation.errors import ConfigurationError
+from moderation.events import ScoredEvent, Surface
+from moderation.images import Limits
+from stream.cache import ScoreCache
+from stream.decode import DecodePool
+from stream.kafka import Record, read_committed
+from stream.parse import EVENT_HEADER
+from stream.patience import PatientModel
+from stream.score import ScoreStage
+from stream.settings import CacheSettings, RedisSettings, Settings
+
+
+def from_topic(settings: Settings, topic: str) -> Iterator[ScoredEvent]:
+    """Every committed scored event of a topic, up to what was its end when asked. Raises BrokerError."""
+    for record in read_committed(settings.kafka, [topic]):
+        if record is None or record.value is None:
+            continue
+        try:
+            yield ScoredEvent.model_validate_json(record.value)
+        except ValidationError as error:
+            place = f"{record.topic}[{record.partition}]@{record.offset}"
+            raise ConfigurationError(f"{place}: not a scored event; is {topic} the topic of scores?") from error
+
+
+def score_image(path: Path, surface: Surface, context: dict[str, object], settings: Settings) -> ScoredEvent:
+    """Score one image by the same stage that workers run, without any cache. Waits briefly for the model."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    event = {"event_id": path.name, "surface": surface.value, "context": context}
+    record = Record("creatives", 0, 0, None, data, {EVENT_HEADER: json.dumps(event).encode()}, 0)
+    stage = _stage(settings)
+    try:
+        (outputs,) = stage.submit([record]).result()
+    finally:
+        stage.close()
+    if outputs[0].topic != settings.topics.scores:
+        raise ConfigurationError(f"the context is not valid: {outputs[0].value!r}")
+    return ScoredEvent.model_validate_json(outputs[0].value or b"")
+
+
+def _stage(settings: Settings) -> ScoreStage:
+    triton = settings.triton.model_copy(update={"patience_s": 5.0})
+    address = TritonAddress(
+        triton.url, triton.model, triton.version, triton.tls_ca, triton.tls_certificate, triton.tls_key
+    )
+    model = PatientModel(TritonClassifier(address), triton)
+    images = settings.images
+    limits = Limits(max_bytes=images.max_bytes, max_pixels=images.max_pixels, max_total_pixels=images.max_total_pixels)
+    pool = DecodePool(
+        workers=1,
+        size=model.spec().size,
+        limits=limits,
+        timeout_s=images.decode_timeout_s,
+        memory_bytes=images.decode_memory_bytes,
+    )
+    return ScoreStage(settings, model, pool, ScoreCache(CacheSettings(entries=0), RedisSettings()), None)
