@@ -46,3 +46,8 @@ def why(decision: Decision) -> str:
         side = "reached" if reason.score >= reason.threshold else "stayed under"
         return f"{reason.label} {reason.score:.2f} {side} {reason.threshold:.2f}."
     return ""
+
+
+def outcome(decision: Decision) -> str:
+    """What stands in place of a label: the status where the image was not examined."""
+    return "" if decision.status is Status.OK else decision.status.value

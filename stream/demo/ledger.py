@@ -1,6 +1,7 @@
 """Keeps count of what was promised: one decision per event and client concerned, no more and no fewer."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,14 +12,13 @@ class Ledger:
     """Expectations on one side, decisions and rejects on the other. Safe to share: one thread expects,
     another records."""
 
-    def __init__(self, everyone: Sequence[str], stray_records: int = 0) -> None:
-        """everyone: clients concerned by an event that names none.
-        stray_records: records sent that are not events, each owed a reject."""
-        self._everyone = frozenset(everyone)
+    def __init__(self, stray_records: int = 0) -> None:
+        """stray_records: records sent that are not events, each owed a reject."""
         self._owed: dict[str, set[str]] = {}
         self._stray_records = stray_records
         self.sent = 0
         self.decided = 0
+        self.first_decision_at: float | None = None
         self.doubled: list[tuple[str, str]] = []
         self.unexpected: list[tuple[str, str]] = []
         self.rejects: list[Reject] = []
@@ -29,15 +29,17 @@ class Ledger:
         self._done: set[tuple[str, str]] = set()
 
     def expect(self, event_id: str, clients: Sequence[str]) -> None:
-        """An event is about to be sent."""
-        self._owed[event_id] = set(clients) or set(self._everyone)
+        """An event is about to be sent that concerns these clients; it may concern nobody."""
         self.sent += 1
+        if clients:
+            self._owed[event_id] = set(clients)
 
     def record_decision(self, decision: Decision) -> None:
         place = (decision.event_id, decision.client)
         if place in self._done:
             self.doubled.append(place)
             return
+        self.first_decision_at = self.first_decision_at or time.time()
         self._done.add(place)
         self.decided += 1
         self.verdicts[decision.client, decision.verdict] += 1

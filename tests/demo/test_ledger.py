@@ -18,8 +18,8 @@ def reject(original: bytes) -> Reject:
 
 @pytest.fixture
 def ledger() -> Ledger:
-    ledger = Ledger(["family", "games"])
-    ledger.expect("a.png", ())
+    ledger = Ledger()
+    ledger.expect("a.png", ("family", "games"))
     ledger.expect("b.png", ("unknown",))
     return ledger
 
@@ -60,8 +60,8 @@ def test_a_reject_that_names_its_event_settles_it(ledger: Ledger) -> None:
 
 
 def test_a_reject_without_a_name_settles_one_event_or_stray_record() -> None:
-    ledger = Ledger(["family"], stray_records=1)
-    ledger.expect("a.png", ())
+    ledger = Ledger(stray_records=1)
+    ledger.expect("a.png", ("family",))
     ledger.record_decision(decision("a.png", "family", Verdict.ALLOW))
     assert not ledger.is_settled
     ledger.record_reject(reject(b"\xff\xd8"), b"\xff\xd8")
@@ -71,3 +71,10 @@ def test_a_reject_without_a_name_settles_one_event_or_stray_record() -> None:
 @pytest.mark.parametrize("original", [b"", b"\xff", b"[1]", b'{"event_id": 5}', b'{"event_id"'])
 def test_a_record_that_names_no_event(original: bytes) -> None:
     assert rejected_event(original) is None
+
+
+def test_an_event_that_concerns_nobody_is_settled_at_once() -> None:
+    ledger = Ledger()
+    ledger.expect("a.png", ())
+    assert ledger.is_exact
+    assert ledger.sent == 1
