@@ -33,12 +33,14 @@ class KafkaOptions:
     """brokers: 1, or 3 with replication 3 and `min.insync.replicas` 2.
 
     properties: laid over the broker's own, by Kafka's names.
+    java_options: instead of the archive of Kafka's classes.
     secure:     clients must use TLS and SASL/PLAIN, and brokers know each other by certificate.
     """
 
     brokers: int = 1
     properties: Mapping[str, str] = field(default_factory=dict)
     secure: bool = False
+    java_options: tuple[str, ...] = ()
 
 
 def missing_programs() -> list[str]:
@@ -75,8 +77,29 @@ def _random_id() -> str:
     return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
 
 
-def java(installation: Path) -> list[str]:
-    return ["java", HEAP, *JVM_OPTIONS, *LOG_OPTIONS, "-cp", f"{installation / 'libs'}/*"]
+def java(installation: Path, *options: str) -> list[str]:
+    return ["java", HEAP, *JVM_OPTIONS, *LOG_OPTIONS, *options, "-cp", f"{installation / 'libs'}/*"]
+
+
+def class_archive() -> Path:
+    """Kafka's classes ready to map into memory, which halves a broker's start; made on the first call.
+
+    The archive is of use to the Java that wrote it; any other ignores it. Raises SandboxError.
+    """
+    return installed(f"{jars().name}-classes", _archive_classes) / "kafka.jsa"
+
+
+def _archive_classes(target: Path) -> None:
+    leash = Leash()
+    options = KafkaOptions(java_options=(f"-XX:ArchiveClassesAtExit={target / 'kafka.jsa'}",))
+    cluster = KafkaCluster(options, target / "run", leash)
+    try:
+        cluster.start()
+    finally:
+        for part in cluster.parts:
+            part.terminate(timeout_s=60)
+        leash.close()
+    shutil.rmtree(target / "run")
 
 
 @dataclass(frozen=True)
@@ -126,7 +149,8 @@ class KafkaCluster:
 
     def _part(self, node: _Node, leash: Leash) -> Part:
         home = self._home(node)
-        command = [*java(jars()), "kafka.Kafka", str(home / "server.properties")]
+        options = self.options.java_options or (f"-XX:SharedArchiveFile={class_archive()}",)
+        command = [*java(jars(), *options), "kafka.Kafka", str(home / "server.properties")]
         return Part(f"Kafka broker {node.id}", command, home / "kafka.log", lambda: self._is_ready(node), leash)
 
     def _home(self, node: _Node) -> Path:

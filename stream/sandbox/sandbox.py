@@ -13,11 +13,14 @@ from stream import kafka
 from stream.sandbox import kafka_cluster, redis_server
 from stream.sandbox.kafka_cluster import KafkaCluster, KafkaOptions
 from stream.sandbox.mock_kafka import MockCluster
-from stream.sandbox.part import STOP_TIMEOUT_S, Leash, Part
+from stream.sandbox.part import Leash, Part
 from stream.sandbox.progress import Steps
 from stream.sandbox.redis_server import RedisServer
 from stream.sandbox.triton_server import TritonOptions, TritonServer
 from stream.settings import KafkaSettings, TopicSettings
+
+STOP_TIMEOUT_S: Final = 5.0
+"""Less than a single part's: of several brokers the last finds no quorum to sign off from."""
 
 TOPICS: Final = TopicSettings().every()
 DEFAULT_PARTITIONS: Final = 4
@@ -176,7 +179,7 @@ class Sandbox:
             self._cluster = MockCluster()
         else:
             with steps.step("Apache Kafka: fetch"):
-                kafka_cluster.jars()
+                kafka_cluster.class_archive()
             self._cluster = KafkaCluster(self._kafka_options, self.directory, leash)
         with steps.step("Kafka: start"):
             self._cluster.start()
@@ -193,7 +196,7 @@ class Sandbox:
             self.redis.start().wait_ready()
 
     def stop(self) -> None:
-        """Stop everything, by force after 10 s, and remove a temporary directory."""
+        """Stop everything, by force after 5 s, and remove a temporary directory."""
         self._stop_parts()
         if self._given_directory is None:
             shutil.rmtree(self.directory, ignore_errors=True)
