@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,10 +19,13 @@ import numpy as np
 import psutil
 import pytest
 import tritonclient.grpc as triton_grpc
+import yaml
 from confluent_kafka.admin import AdminClient
 
 from moderation.errors import SandboxError
 from stream.sandbox import TOPICS, KafkaOptions, Sandbox, TritonOptions
+from stream.sandbox.part import Leash
+from stream.sandbox.triton_server import TritonServer
 from stream.settings import read_settings
 
 TINY_MODEL_REPOSITORY = Path(__file__).with_name("model_repository_tiny")
@@ -98,6 +104,25 @@ def test_every_server_listens_on_loopback_only(sandbox: Sandbox) -> None:
         if connection.status == psutil.CONN_LISTEN
     }
     assert addresses == {"127.0.0.1"}
+
+
+def test_the_options_of_the_compose_file_guard_tritons_administration(
+    tiny_triton: TritonOptions, tmp_path: Path
+) -> None:
+    compose = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
+    options = [o for o in compose["services"]["triton"]["command"] if "-restricted-" in o]
+    keyed = tuple(re.sub(r"\$\{[^}]*\}", "key", option) for option in options)
+    leash = Leash()
+    server = TritonServer(replace(tiny_triton, arguments=keyed), tmp_path, leash)
+    try:
+        server.start().wait_ready()
+        assert len(keyed) == 2
+        assert server.ask("POST", "/v2/repository/index")[0] == HTTPStatus.FORBIDDEN
+        assert server.ask("GET", "/v2/models/brand_safety/config")[0] == HTTPStatus.OK
+        assert score(server.grpc, np.full((1, 224, 224, 3), 255, np.uint8)).tolist() == [[1, 1, 1]]
+    finally:
+        server.terminate()
+        leash.close()
 
 
 @pytest.fixture
