@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import cel
@@ -115,6 +116,7 @@ class Expression:
         return answer
 
 
+@lru_cache(maxsize=4096)
 def compile_expression(text: str) -> Expression:
     """Compile and check one rule. Raises ExpressionMistake."""
     if len(text) > MAX_LENGTH:
@@ -211,15 +213,19 @@ _SAMPLE: Final[Mapping[str, Any]] = {
 }
 
 
+_TYPE_HINT: Final = "text compares with text and numbers with numbers; convert with string(x) or double(x)"
+
+
 def _try_out(expression: Expression) -> None:
     """Type errors show on any event; what depends on the event's content is left for deciding."""
     try:
         answer = expression.program.execute(context(_SAMPLE))
     except TypeError as error:
-        raise ExpressionMistake("the expression mixes types", "operands of one type", _one_line(error)) from None
+        raise ExpressionMistake("the expression mixes types", "operands of one type", _TYPE_HINT) from error
     except RuntimeError as error:
         if "regex" in str(error):
-            raise ExpressionMistake("the pattern is not a regular expression", "", _one_line(error)) from None
+            why = str(error).rpartition("error: ")[2].partition(".")[0]
+            raise ExpressionMistake(f"the pattern is not a regular expression: {why}", "an RE2 pattern") from None
         return
     except _ERRORS:
         return

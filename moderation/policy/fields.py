@@ -8,11 +8,12 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 import iso3166
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from moderation.events import Surface, Verdict
 from moderation.labels import LABELS, TOP_LABELS
+from moderation.policy.expressions import ExpressionMistake, compile_expression
 from moderation.policy.mistakes import nearest
 from moderation.policy.suitability import TIERS
 
@@ -22,9 +23,11 @@ _PERCENT: Final = 100
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
-def refuse(problem: str, expected: str = "", hint: str = "") -> PydanticCustomError:
-    """A mistake with the words its author will read."""
-    return PydanticCustomError("policy", "{problem}", {"problem": problem, "expected": expected, "hint": hint})
+def refuse(problem: str, expected: str = "", hint: str = "", offset: int = 0) -> PydanticCustomError:
+    """A mistake with the words its author will read; `offset` is where in the value it begins."""
+    return PydanticCustomError(
+        "policy", "{problem}", {"problem": problem, "expected": expected, "hint": hint, "offset": offset}
+    )
 
 
 def _text(value: object) -> object:
@@ -51,6 +54,9 @@ def _member(what: str, members: tuple[StrEnum, ...]) -> Callable[[object], objec
     return member
 
 
+_check_tier: Final = _one_of("tier", TIERS)
+
+
 def _threshold(value: object) -> float:
     if value == "never":
         return NEVER
@@ -62,7 +68,7 @@ def _threshold(value: object) -> float:
 
 
 def _as_percent(value: float) -> str:
-    return f"thresholds are not percent: write {value / _PERCENT:.2f}" if 1 < value <= _PERCENT else ""
+    return f"thresholds are not percent: write {value / _PERCENT:g}" if 1 < value <= _PERCENT else ""
 
 
 def _shown(value: object) -> str:
@@ -93,7 +99,9 @@ def alpha2(country: str | None) -> str | None:
     return entry.alpha2 if entry else country
 
 
-def _moment(*, end: bool) -> Callable[[object], datetime]:
+def moment(*, end: bool) -> Callable[[object], datetime]:
+    """A reader of dates; as an end, a bare date lasts to its last second."""
+
     def parse(value: object) -> datetime:
         if isinstance(value, datetime):
             return value
@@ -119,6 +127,14 @@ def _instant(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _expression(text: str) -> str:
+    try:
+        compile_expression(text)
+    except ExpressionMistake as mistake:
+        raise refuse(mistake.problem, mistake.expected, mistake.hint, mistake.offset) from None
+    return text
+
+
 _DATE_SCHEMA: Final = WithJsonSchema(
     {"type": "string", "description": "YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SS with Z or an offset."}
 )
@@ -126,6 +142,7 @@ Text = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=200
 PolicyName = Annotated[
     str, BeforeValidator(_text), Field(min_length=1, max_length=200, pattern=r"^[^\s/\x00-\x1f][^/\x00-\x1f]*$")
 ]
+Expression = Annotated[Text, AfterValidator(_expression)]
 Label = Annotated[
     str, BeforeValidator(_one_of("label", LABELS)), WithJsonSchema({"type": "string", "enum": list(LABELS)})
 ]
@@ -134,7 +151,7 @@ TopLabel = Annotated[
     BeforeValidator(_one_of("top label", TOP_LABELS)),
     WithJsonSchema({"type": "string", "enum": list(TOP_LABELS)}),
 ]
-Tier = Annotated[str, BeforeValidator(_one_of("tier", TIERS)), WithJsonSchema({"type": "string", "enum": list(TIERS)})]
+Tier = Annotated[str, BeforeValidator(_check_tier), WithJsonSchema({"type": "string", "enum": list(TIERS)})]
 Answer = Annotated[Verdict, BeforeValidator(_member("verdict", tuple(Verdict)))]
 Escalation = Annotated[
     Verdict,
@@ -148,11 +165,12 @@ Threshold = Annotated[
     PlainValidator(_threshold),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"const": "never"}]}),
 ]
-Start = Annotated[datetime, PlainValidator(_moment(end=False)), _DATE_SCHEMA]
-End = Annotated[datetime, PlainValidator(_moment(end=True)), _DATE_SCHEMA]
+Start = Annotated[datetime, PlainValidator(moment(end=False)), _DATE_SCHEMA]
+End = Annotated[datetime, PlainValidator(moment(end=True)), _DATE_SCHEMA]
 
 
 def _tier_for_all(value: object) -> object:
+    _check_tier(value)
     return dict.fromkeys(TOP_LABELS, value) if isinstance(value, str) else value
 
 

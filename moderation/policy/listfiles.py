@@ -5,12 +5,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from moderation.events import Verdict
+from moderation.policy.checks import written_files
 from moderation.policy.effective import NamedList
 from moderation.policy.lists import DigestSet, HashBank, ListFile, canonical, read_list
 from moderation.policy.mistakes import Mistake
 from moderation.policy.schema import Entries, HashEntries, PolicyFile
 from moderation.policy.source import Source
-from moderation.policy.validate import written_path
 
 
 class ListReader:
@@ -33,11 +33,19 @@ class ListReader:
                     entries["files"] = tuple(str(prefix / name) for name in entries["files"])
         return policy.model_copy(update={"lists": type(policy.lists).model_validate(written)})
 
-    def lists(self, source: Source, settings: PolicyFile) -> tuple[tuple[NamedList, ...], dict[str, str]]:
+    def check(self, source: Source, folder: Path) -> None:
+        """Note every file of a policy that cannot be read, whatever else is wrong with the policy."""
+        prefix = PurePosixPath(folder.relative_to(self.root).as_posix())
+        for path, kind, name in written_files(source):
+            file = self._file(str(prefix / name), kind)
+            if isinstance(file, str):
+                source.add(path, file, "a text file in the policies' folder, one entry per line")
+
+    def lists(self, settings: PolicyFile) -> tuple[tuple[NamedList, ...], dict[str, str]]:
         """A policy's lists, and the hash of the content of every file behind them."""
         named, hashes = [], {}
         for verdict, kind, entries in _each(settings.lists):
-            files = self._files(source, verdict, kind, entries)
+            files = self._files(kind, entries)
             hashes[f"{verdict.value}.{kind}"] = " ".join(sorted(file.sha256 for file in files.values()))
             named.append(_named(verdict, kind, entries, files))
         return tuple(named), hashes
@@ -56,17 +64,9 @@ class ListReader:
                     return True
         return False
 
-    def _files(self, source: Source, verdict: Verdict, kind: str, entries: Entries) -> dict[str, ListFile]:
-        found: dict[str, ListFile] = {}
-        for index, name in enumerate(entries.files):
-            file = self._file(name, kind)
-            if isinstance(file, ListFile):
-                found[name] = file
-                continue
-            path = ("lists", verdict.value, kind, "files", index)
-            if path in source.places:
-                source.add(written_path(source, path), file, "a text file in the policies' folder, one entry per line")
-        return found
+    def _files(self, kind: str, entries: Entries) -> dict[str, ListFile]:
+        found = {name: self._file(name, kind) for name in entries.files}
+        return {name: file for name, file in found.items() if isinstance(file, ListFile)}
 
     def _file(self, name: str, kind: str) -> ListFile | str:
         if (name, kind) not in self._read:

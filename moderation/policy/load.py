@@ -2,7 +2,7 @@
 
 import graphlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from moderation.events import Verdict
@@ -20,23 +20,22 @@ from moderation.policy.effective import (
     policy_hash,
     resolve_limits,
 )
-from moderation.policy.expressions import Expression
+from moderation.policy.expressions import compile_expression
 from moderation.policy.listfiles import ListReader
 from moderation.policy.mistakes import Mistake, PolicyMistakes, nearest
 from moderation.policy.schema import PolicyFile
 from moderation.policy.snapshot import PolicySet
 from moderation.policy.source import Source, parse, read
-from moderation.policy.validate import compile_rules, validate
+from moderation.policy.validate import validate
 
 
 @dataclass(slots=True)
 class _File:
-    """One policy file on its way: as parsed, as validated, with its own compiled rules."""
+    """One policy file on its way: as parsed and as validated."""
 
     source: Source
     path: Path
     policy: PolicyFile | None
-    expressions: dict[str, Expression] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -91,10 +90,7 @@ def _read(path: Path) -> _File:
 
 
 def _checked(source: Source, path: Path) -> _File:
-    file = _File(source, path, validate(source))
-    if file.policy:
-        file.expressions = compile_rules(source, file.policy)
-    return file
+    return _File(source, path, validate(source))
 
 
 def _resolve(files: Sequence[_File], directory: Path) -> Examination:
@@ -102,6 +98,8 @@ def _resolve(files: Sequence[_File], directory: Path) -> Examination:
     by_name = {file.name: file for file in reversed(files) if file.name}
     _check_parents(files, by_name)
     reader = ListReader(directory)
+    for file in files:
+        reader.check(file.source, file.path.parent)
     merged: dict[str, _Merged] = {}
     policies = [
         policy for file in _parents_first(files, by_name) if (policy := _effective(file, merged, reader)) is not None
@@ -171,7 +169,6 @@ class _Merged:
 
     leaves: Leaves
     files: tuple[str, ...]
-    expressions: Mapping[str, Expression]
     sound: bool
     client: str
 
@@ -189,13 +186,12 @@ def _effective(file: _File, merged: dict[str, _Merged], reader: ListReader) -> E
     limits = resolve_limits(settings, leaves)
     _check_review_below_block(file.source, limits.values())
     _check_merged_dates(file.source, settings)
-    lists, hashes = reader.lists(file.source, settings)
+    lists, hashes = reader.lists(settings)
     files = (file.source.file, *(parent.files if parent else ()))
-    expressions = {**(parent.expressions if parent else {}), **file.expressions}
     parent_sound = parent.sound if parent else policy.extends is None
     sound = not file.source.mistakes and parent_sound and not reader.broke(settings)
     if file.name:
-        merged[file.name] = _Merged(leaves, files, expressions, sound, settings.client or "")
+        merged[file.name] = _Merged(leaves, files, sound, settings.client or "")
     if policy.organisation or not sound:
         return None
     firing_limits = {place: firing(each) for place, each in limits.items()}
@@ -206,7 +202,7 @@ def _effective(file: _File, merged: dict[str, _Merged], reader: ListReader) -> E
         files=(*files, *reader.files(settings)),
         limits=firing_limits,
         lists=lists,
-        expressions=expressions,
+        expressions={name: compile_expression(rule.when) for name, rule in settings.rules.items()},
         hash=policy_hash(leaves, hashes),
     )
 

@@ -16,6 +16,7 @@ from moderation.policy.fields import (
     CountryCode,
     End,
     Escalation,
+    Expression,
     Label,
     PolicyName,
     Start,
@@ -138,7 +139,7 @@ class Political(PoliticalAnswers):
 class Rule(Strict):
     """A CEL expression over the event; see docs/policies.md for its fields."""
 
-    when: Text = Field(description="CEL; the rule fires where it is true.")
+    when: Expression = Field(description="CEL; the rule fires where it is true.")
     verdict: Answer
     detail: Text | None = Field(None, description="For people: why.")
 

@@ -200,8 +200,8 @@ class _Builder:
                 event,
                 path,
                 f"unquoted {text} is a boolean in YAML",
-                "quoted text, or true or false",
-                f'write "{text}" if a text or a country is meant',
+                "quoted text, true or false",
+                f'write "{text}" if a text or a country is meant, true or false if not',
             )
 
     def _refuse_anchors_and_tags(self, event: Any, path: NodePath) -> None:

@@ -2,19 +2,16 @@
 
 import types
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from moderation.events import Verdict, one_line
-from moderation.policy.expressions import Expression, ExpressionMistake, compile_expression
-from moderation.policy.lists import EntryMistake, canonical
-from moderation.policy.mistakes import nearest
-from moderation.policy.schema import AllowList, PolicyFile
+from moderation.events import one_line
+from moderation.policy.checks import check_beyond_schema, check_cuts, written_path
+from moderation.policy.mistakes import dotted, nearest
+from moderation.policy.schema import PolicyFile
 from moderation.policy.source import NodePath, Source
 
-_IDENTITIES: Final = ("organisation", "client", "campaign")
 _EXPECTED: Final = {
     "string_type": ("a text", ""),
     "string_too_short": ("a text", ""),
@@ -28,8 +25,9 @@ _EXPECTED: Final = {
     "model_type": ("keys with values", "write `key: value` lines, indented below"),
     "model_attributes_type": ("keys with values", "write `key: value` lines, indented below"),
     "tuple_type": ("a list", "write [a, b], or one `- item` per line"),
-    "literal_error": ("", ""),
-    "enum": ("", ""),
+    "too_short": ("at least one entry", ""),
+    "less_than_equal": ("at most {le}", ""),
+    "greater_than_equal": ("at least {ge}", ""),
 }
 
 
@@ -39,43 +37,33 @@ def validate(source: Source) -> PolicyFile | None:
         if not source.mistakes:
             source.add((), "this is not a policy", "keys with values, e.g. `client: my-brand`")
         return None
-    before = len(source.mistakes)
+    check_beyond_schema(source)
+    policy = _by_schema(source)
+    if policy is None:
+        check_cuts(source)
+    return None if source.mistakes else policy
+
+
+def _by_schema(source: Source) -> PolicyFile | None:
+    noted = {(mistake.line, mistake.column) for mistake in source.mistakes}
     try:
-        policy = PolicyFile.model_validate(source.value)
+        return PolicyFile.model_validate(source.value)
     except ValidationError as error:
+        before = len(source.mistakes)
         for violation in error.errors(include_url=False):
             _note(source, violation)
+        new = source.mistakes[before:]
+        source.mistakes[before:] = [m for m in new if (m.line, m.column) not in noted]
         return None
-    _check_identity(source, policy)
-    _check_dates(source, policy)
-    _check_entries(source, policy)
-    return policy if len(source.mistakes) == before else None
-
-
-def compile_rules(source: Source, policy: PolicyFile) -> dict[str, Expression]:
-    """The file's own CEL rules by name; those that do not compile are noted."""
-    compiled: dict[str, Expression] = {}
-    for name, rule in policy.rules.items():
-        try:
-            compiled[name] = compile_expression(rule.when)
-        except ExpressionMistake as mistake:
-            _note_expression(source, ("rules", name, "when"), mistake)
-    return compiled
-
-
-def written_path(source: Source, path: NodePath) -> NodePath:
-    """The path as the author wrote it: a bare list stands for its `entries`."""
-    if path not in source.places and "entries" in path:
-        at = path.index("entries")
-        return (*path[:at], *path[at + 1 :])
-    return path
 
 
 def _note(source: Source, violation: Mapping[str, Any]) -> None:
     at_key = violation["loc"][-1:] == ("[key]",)
     path = written_path(source, tuple(violation["loc"][:-1] if at_key else violation["loc"]))
     kind, found = violation["type"], violation.get("ctx", {})
-    if kind == "policy":
+    if kind == "policy" and path[-1:] == ("when",):
+        _note_expression(source, path, found, violation["input"])
+    elif kind == "policy":
         source.add(path, found["problem"], found["expected"], found["hint"], key=at_key)
     elif kind == "extra_forbidden":
         known = _keys_at(PolicyFile, path[:-1])
@@ -99,6 +87,7 @@ _MISSING: Final = {
 
 def _note_other(source: Source, path: NodePath, violation: Mapping[str, Any]) -> None:
     expected, hint = _EXPECTED.get(violation["type"], ("", ""))
+    expected = expected.format(**violation.get("ctx", {}))
     expected = expected or violation["msg"].removeprefix("Input should be ")
     value = violation["input"]
     if value is None:
@@ -145,64 +134,9 @@ def _bare(kind: Any) -> Any:
     return kind
 
 
-def _check_identity(source: Source, policy: PolicyFile) -> None:
-    given = [name for name in _IDENTITIES if getattr(policy, name) is not None]
-    if not given:
-        source.add(
-            (), "the policy does not say whose it is", "one of client, organisation, campaign", "add `client: NAME`"
-        )
-    for extra in given[1:]:
-        source.add(
-            (extra,), f"{given[0]} and {extra} stand in one file", "one of client, organisation, campaign", key=True
-        )
-    if policy.campaign and not policy.extends:
-        source.add(("campaign",), "a campaign belongs to a client", "`extends: CLIENT`", key=True)
-    if policy.organisation and policy.shadow:
-        source.add(("shadow",), "an organisation decides nothing, so it has no shadow", "", "remove it", key=True)
-
-
-def _check_dates(source: Source, policy: PolicyFile) -> None:
-    _check_order(source, ("valid_until",), policy.valid_from, policy.valid_until, "valid_from")
-    if policy.political:
-        for name, window in policy.political.blackouts.items():
-            path = ("political", "blackouts", name, "until")
-            _check_order(source, path, window.start, window.end, "from")
-
-
-def _check_order(source: Source, path: NodePath, start: datetime | None, end: datetime | None, start_name: str) -> None:
-    if start and end and end < start:
-        problem = f"{path[-1]} ({end:%Y-%m-%d}) lies before {start_name} ({start:%Y-%m-%d})"
-        source.add(path, problem, f"a date from {start:%Y-%m-%d} on", "swap the two dates?")
-
-
-def _check_entries(source: Source, policy: PolicyFile) -> None:
-    seen: dict[tuple[str, str], NodePath] = {}
-    for verdict in Verdict:
-        each: AllowList = getattr(policy.lists, verdict.value)
-        for kind in type(each).model_fields:
-            entries = getattr(each, kind)
-            for index, entry in enumerate(entries.entries if entries else ()):
-                path = written_path(source, ("lists", verdict.value, kind, "entries", index))
-                _check_entry(source, path, kind, entry, seen)
-
-
-def _check_entry(source: Source, path: NodePath, kind: str, entry: str, seen: dict[tuple[str, str], NodePath]) -> None:
-    try:
-        key = (kind, canonical(kind, entry))
-    except EntryMistake as mistake:
-        source.add(path, mistake.problem, mistake.expected, mistake.hint)
-        return
-    other = seen.setdefault(key, path)
-    if other[1] != path[1]:
-        line = source.place(other).line
-        problem = f"'{entry}' also stands in lists.{other[1]}, on line {line}"
-        source.add(path, problem, "an entry in one list", "remove one of the two")
-
-
-def _note_expression(source: Source, path: NodePath, mistake: ExpressionMistake) -> None:
+def _note_expression(source: Source, path: NodePath, found: Mapping[str, Any], text: str) -> None:
+    """At the very word, where the expression stands on one line as it is."""
     place = source.place(path)
-    line = source.line(place.line)
-    text = source.value["rules"][path[1]]["when"]
-    at = line.find(text, place.column - 1) if "\n" not in text else -1
-    column = at + 1 + mistake.offset if at >= 0 else place.column
-    source.add_at(place.line, column, ".".join(map(str, path)), mistake.problem, mistake.expected, mistake.hint)
+    at = source.line(place.line).find(text, place.column - 1)
+    column = at + 1 + found["offset"] if at >= 0 and "\n" not in text else place.column
+    source.add_at(place.line, column, dotted(path), found["problem"], found["expected"], found["hint"])
