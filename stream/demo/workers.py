@@ -13,12 +13,20 @@ from stream.sandbox.part import Leash, Part
 
 STAGES: Final = ("score", "decide")
 STOP_WITHIN_S: Final = 12.0
+_PATIENCE: Final = {
+    # A laptop's processor scores a few images a second: small requests, and time to answer them.
+    "ADJUDICATE_WORKER__BATCH": "16",
+    "ADJUDICATE_WORKER__IN_FLIGHT": "2",
+    "ADJUDICATE_TRITON__MAX_BATCH": "16",
+    "ADJUDICATE_TRITON__TIMEOUT_S": "60",
+    "ADJUDICATE_INSTANCE": "demo",
+}
 _PROGRAM: Final = "from stream.cli import main; main()"
 
 
 def worker_environment(sandbox: Sandbox, policies: Path, images: Path | None) -> dict[str, str]:
     """The stages' settings: this sandbox, these policies, and files below `images`."""
-    own = {"ADJUDICATE_POLICIES": str(policies.absolute()), "ADJUDICATE_INSTANCE": "demo"}
+    own = {"ADJUDICATE_POLICIES": str(policies.absolute()), **_PATIENCE}
     if images:
         own["ADJUDICATE_IMAGES__ROOT"] = str(images.absolute())
     return {**sandbox.environment, **own}
