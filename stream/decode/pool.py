@@ -106,7 +106,10 @@ class DecodePool:
         return []
 
     def decode(self, process: DecodeProcess, tasks: list[Task]) -> bool:
-        """Whether the process is still good after these images."""
+        """Whether the process is still good after these images. One that died idle is nobody's fault."""
+        if not process.is_alive():
+            self._queue.put_back(tasks)
+            return False
         lost = process.decode(tasks, self._timeout_s)
         if lost and self._queue.is_closed():
             self._queue.put_back(lost.tasks)

@@ -63,6 +63,9 @@ class DecodeProcess:
             return Lost(tasks[answered:], Status.DECODE_CRASHED, f"decoder {self._cause_of_death()}")
         return None
 
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
     def interrupt(self) -> None:
         """Kill it from another thread; the one that is talking to it then sees it gone."""
         self._process.kill()

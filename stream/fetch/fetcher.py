@@ -141,7 +141,7 @@ class Fetcher:
                 location = response.headers.get("Location", "")
             if not location:
                 raise _failed(f"HTTP {response.status} without a Location")
-            url = self._guard.check_url(url.join(URL(location)))
+            url = self._guard.check_redirect(url, location)
         raise _failed(f"more than {self._limits.max_redirects} redirects")
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:

@@ -66,7 +66,7 @@ class Guard:
         self._ports = frozenset(ports)
         self._allowed = tuple(allowed_networks)
 
-    def check_url(self, url: str | URL) -> URL:
+    def check_url(self, url: str) -> URL:
         """The URL that may be asked for. Raises ImageError FETCH_FORBIDDEN.
 
         The object that was checked is the one to connect with: two parsers that read one text differently
@@ -81,6 +81,10 @@ class Guard:
             raise forbidden(f"port {parsed.port} is not allowed")
         self._check_host(parsed.raw_host or "")
         return parsed.with_fragment(None)
+
+    def check_redirect(self, origin: URL, location: str) -> URL:
+        """Where a `Location` leads, by the same rules as a first URL. Raises ImageError FETCH_FORBIDDEN."""
+        return self.check_url(str(origin.join(_parse(location))))
 
     def check_address(self, text: str) -> str:
         """The same text. Raises ImageError FETCH_FORBIDDEN."""
@@ -103,12 +107,12 @@ class Guard:
             raise forbidden("not a host name")
 
 
-def _parse(url: str | URL) -> URL:
-    if len(str(url)) > _MAX_URL:
+def _parse(url: str) -> URL:
+    if len(url) > _MAX_URL:
         raise forbidden(f"URL longer than {_MAX_URL} characters")
     try:
         return URL(url)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, IndexError) as error:  # yarl raises the last for "http://[]@/"
         raise forbidden("not a URL") from error
 
 
