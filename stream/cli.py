@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from moderation.errors import AdjudicateError
-from stream import schema_commands, settings_commands
+from stream import schema_commands, settings_commands, verify_commands
 from stream.sandbox import commands as sandbox_commands
 
 app = typer.Typer(
@@ -54,6 +54,7 @@ def decide(
 
 app.command()(settings_commands.settings)
 app.command()(schema_commands.schema)
+app.command()(verify_commands.verify)
 app.command()(sandbox_commands.sandbox)
 
 
