@@ -104,14 +104,9 @@ def explain(  # noqa: PLR0913 - one for each option
     from stream.policy_inputs import moment, policy_of, recorded_event, scored_now
     from stream.policy_output import print_explanation, print_json
 
-    loaded = load(policies)
-    asked = policy_of(loaded, client)
-    found = tool.explain(
-        loaded,
-        asked,
-        scored_now(image, surface, country, settings) if image else recorded_event(scores, event, settings),
-        moment(now),
-    )
+    asked = policy_of(load(policies), client)
+    about = scored_now(image, surface, country, settings) if image else recorded_event(scores, event, settings)
+    found = tool.explain(asked, about, moment(now))
     print_json(found.as_json()) if as_json else print_explanation(found)
 
 
@@ -138,8 +133,8 @@ def diff(  # noqa: PLR0913 - one for each option
     from stream.policy_output import print_difference, print_json
 
     folder = before if before.is_dir() else before.parent
-    old, new, at = tried_policies(before, folder), tried_policies(after, folder), moment(now)
     only = set(client or ()) or {name for place in (before, after) if (name := client_of(place))}
+    old, new, at = tried_policies(before, folder, only), tried_policies(after, folder, only), moment(now)
     with scores_with_progress(scores, settings) as events:
         found = difference(old, new, events, at, lambda name: not only or name in only)
     if html:
@@ -174,11 +169,10 @@ def backtest(  # noqa: PLR0913 - one for each option
     from stream.policy_inputs import moment, policy_of, scores_with_progress, share, thresholds
     from stream.policy_output import print_backtest, print_json
 
-    loaded = load(policies)
-    asked, known, at = policy_of(loaded, client), truths(labels), moment(now)
+    asked, known, at = policy_of(load(policies), client), truths(labels), moment(now)
     promises = sorted(share("at-most", each) for each in at_most) if at_most else tool.PROMISES
     with scores_with_progress(scores, settings) as events:
-        result = tool.backtest(loaded, asked, events, known, at, cuts=thresholds(asked), promises=promises)
+        result = tool.backtest(asked, events, known, at, cuts=thresholds(asked), promises=promises)
     if html:
         html.write_text(backtest_html(result, scores, str(labels), at), "utf-8")
     print_json(result.as_json()) if as_json else print_backtest(result)

@@ -1,6 +1,6 @@
 """What the commands of policies are given: recorded scores, policies by name, words that must be known."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,12 +33,15 @@ def policy_of(policies: PolicySet, name: str) -> EffectivePolicy:
     raise ConfigurationError(f"no policy for {name}; {hint}")
 
 
-def tried_policies(place: Path, among: Path) -> PolicySet:
-    """A folder, or a file tried out in a folder. Raises PolicyMistakes."""
+def tried_policies(place: Path, among: Path, only: Collection[str] = ()) -> PolicySet:
+    """A folder, or a file tried out in a folder; of `only` these clients, if any are given.
+
+    Raises PolicyMistakes.
+    """
     found = tried(place, among)
     if found.mistakes:
         raise PolicyMistakes(found.mistakes)
-    return PolicySet(found.policies)
+    return PolicySet(tuple(policy for policy in found.policies if not only or policy.client in only))
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from typing import Any, Final
 from moderation.errors import ConfigurationError
 from moderation.events import Decision, ScoredEvent, Verdict
 from moderation.labels import LABELS, top_label
-from moderation.policy.diff import Decides
 from moderation.policy.effective import EffectivePolicy
 from moderation.policy.intervals import Point, ScoreCounts, Share
 from moderation.policy.recorded import Truth, Truths, batches
+from moderation.policy.snapshot import PolicySet
 
 GRID: Final = tuple(step / 20 for step in range(1, 20))
 PROMISES: Final = (0.001, 0.005, 0.01, 0.02, 0.05)
@@ -152,8 +152,7 @@ def point_json(point: Point | None) -> dict[str, Any] | None:
     return {"threshold": point.threshold, **{name: getattr(point, name).as_json() for name in shares}}
 
 
-def backtest(  # noqa: PLR0913 - one argument for each thing a user chooses
-    policies: Decides,
+def backtest(
     policy: EffectivePolicy,
     events: Iterable[ScoredEvent],
     truths: Truths,
@@ -167,6 +166,7 @@ def backtest(  # noqa: PLR0913 - one argument for each thing a user chooses
     cuts: the policy's thresholds today, label → {review, block}, to be marked in tables and plots.
     Raises ConfigurationError where no event has a known truth.
     """
+    policies = PolicySet((policy,))
     result = Backtest(policy.key, truths=len(truths.by_key), cuts=cuts or {}, promises=promises)
     for batch in batches(put_to(policy, event) for event in events):
         for event, decisions in zip(batch, policies.decide(batch, now), strict=True):
@@ -195,7 +195,9 @@ def _count_scores(result: Backtest, event: ScoredEvent, truth: Truth | None) -> 
         known = truth.labels.get(label) if truth else None
         if known is None and truth and truth.labels.get(top_label(label)) is False:
             known = False  # a picture without violence shows no weapon as one
-        result.labels.setdefault(label, ScoreCounts()).add(score, known)
+        if label not in result.labels:
+            result.labels[label] = ScoreCounts()
+        result.labels[label].add(score, known)
 
 
 def _count_decision(

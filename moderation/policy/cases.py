@@ -142,12 +142,13 @@ def cases_path(policy_file: Path) -> Path:
     return policy_file.with_name(f"{policy_file.stem}.cases.yaml")
 
 
-def run_cases(policies: Decides, policy: EffectivePolicy, now: datetime) -> PolicyResult:
+def run_cases(policies: Decides, policy: EffectivePolicy, now: datetime, path: Path | None = None) -> PolicyResult:
     """Run the cases beside one policy. Never raises for the content of the file: see `mistakes`.
 
-    now: when cases are decided that do not say.
+    now:  when cases are decided that do not say.
+    path: the cases, where they are not beside the policy.
     """
-    path = cases_path(Path(policy.file))
+    path = path or cases_path(Path(policy.file))
     result = PolicyResult(policy.key, policy.file, str(path), policy.rules())
     if not path.exists():
         problem = f"{policy.key} has no cases"

@@ -7,9 +7,9 @@ from typing import Any
 
 from moderation.events import Decision, Reason, ScoredEvent, Status, Verdict
 from moderation.policy.backtest import put_to
-from moderation.policy.diff import Decides
 from moderation.policy.effective import EffectivePolicy
 from moderation.policy.schema import alpha2
+from moderation.policy.snapshot import PolicySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +69,10 @@ class Explanation:
         }
 
 
-def explain(policies: Decides, policy: EffectivePolicy, event: ScoredEvent, now: datetime) -> Explanation:
-    """Decide the event and lay every rule of the policy beside the decision.
-
-    The event is put to this policy whichever clients it names.
-    """
+def explain(policy: EffectivePolicy, event: ScoredEvent, now: datetime) -> Explanation:
+    """Decide the event by this policy, whichever clients it names, and lay every rule beside the decision."""
     asked = put_to(policy, event)
-    decisions = policies.decide([asked], now)[0]
+    decisions = PolicySet((policy,)).decide([asked], now)[0]
     mine = (d for d in decisions if d.policy and d.policy.hash == policy.hash and d.shadow == policy.shadow)
     decision = next(mine, None)
     looked = sorted(_looked(policy, event, decision), key=_by_interest)

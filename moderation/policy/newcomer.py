@@ -40,8 +40,8 @@ def _prove(draft: Path, folder: Path, now: datetime) -> None:
     found = tried(draft, folder)
     if found.mistakes:
         raise PolicyMistakes(found.mistakes)
-    made = next(policy for policy in found.policies if policy.file == str(draft))
-    result = run_cases(PolicySet(found.policies), made, now)
+    made = next(policy for policy in found.policies if Path(policy.file).name == draft.name)
+    result = run_cases(PolicySet(found.policies), made, now, cases_path(draft))
     if not result.passed:
         problems = [f"{case.name}: {'; '.join(case.problems)}" for case in result.results if case.problems]
         why = "\n".join([*problems, *(mistake.render() for mistake in result.mistakes)])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,11 @@ def tried(place: Path, among: Path | None = None) -> Examination:
         return examine(place)
     folder = among or place.parent
     text = _SHADOW.sub("shadow: false", _text(place))
-    return examine_text({**_others(folder, identity(text)), str(place): text}, folder)
+    texts = _others(folder, identity(text))
+    name = place.name if place.name not in texts else f"tried-{place.name}"
+    found = examine_text({**texts, name: text}, folder)
+    mistakes = [replace(m, file=str(place if m.file == name else folder / m.file)) for m in found.mistakes]
+    return Examination(found.policies, tuple(sorted(mistakes)), found.files)
 
 
 def identity(text: str) -> Identity | None:
@@ -53,12 +58,12 @@ def client_of(place: Path) -> str | None:
 
 
 def _others(folder: Path, taken: Identity | None) -> dict[str, str]:
-    return {str(path): text for path, text in _texts(folder) if identity(text) != taken and not _SHADOW.search(text)}
+    return {name: text for name, text in _texts(folder) if identity(text) != taken and not _SHADOW.search(text)}
 
 
-def _texts(folder: Path) -> Iterator[tuple[Path, str]]:
+def _texts(folder: Path) -> Iterator[tuple[str, str]]:
     for path in policy_files(folder):
-        yield path, _text(path)
+        yield path.relative_to(folder).as_posix(), _text(path)
 
 
 def _text(path: Path) -> str:
