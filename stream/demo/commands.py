@@ -23,7 +23,7 @@ def demo(
     Sends the project's own sample images, or those of --images. Exit code 0 only if there was exactly one
     decision per event and client.
     """
-    from stream.demo.present import present_demo
+    from stream.demo.present_demo import present_demo
     from stream.demo.run import Plan
 
     plan = Plan(out, policies or _policies(), images, surface, timeout)
@@ -54,7 +54,7 @@ def classify(
 
     A file that is no image gets its status instead of scores, and the exit code stays 0.
     """
-    from stream.demo.present import present_scores
+    from stream.demo.present_scores import present_scores
     from stream.settings import read_settings
 
     present_scores(paths, read_settings(settings).triton, triton, as_json=as_json)

@@ -40,12 +40,14 @@ def why(decision: Decision) -> str:
         return "No rule fired."
     if decision.status is not Status.OK:
         return f"Not examined ({decision.status.value}). {one_line(reason.detail or '')}".strip()
-    if reason.detail:
-        return one_line(reason.detail)
-    if reason.label and reason.score is not None and reason.threshold is not None:
-        side = "reached" if reason.score >= reason.threshold else "stayed under"
-        return f"{reason.label} {reason.score:.2f} {side} {reason.threshold:.2f}."
-    return ""
+    return " ".join(filter(None, (_comparison(reason), one_line(reason.detail or ""))))
+
+
+def _comparison(reason: Reason) -> str:
+    if reason.label is None or reason.score is None or reason.threshold is None:
+        return ""
+    side = "reached" if reason.score >= reason.threshold else "stayed under"
+    return f"{reason.label} {reason.score:.2f} {side} {reason.threshold:.2f}."
 
 
 def outcome(decision: Decision) -> str:
