@@ -56,6 +56,10 @@ app.command()(settings_commands.settings)
 app.command()(schema_commands.schema)
 app.command()(verify_commands.verify)
 app.command()(sandbox_commands.sandbox)
+app.command()(demo_commands.demo)
+app.command()(demo_commands.classify)
+app.command()(verify_commands.verify)
+app.add_typer(policy_commands.app, name="policy")
 
 
 def main() -> None:

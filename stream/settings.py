@@ -77,8 +77,8 @@ class TritonSettings(Section):
     url: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC endpoint.")
     model: str = "brand_safety"
     version: str = Field("", description="Pin a version; empty is what the server thinks newest.")
-    timeout_s: Seconds = Field(5, description="Deadline of one inference request.")
-    max_batch: int = Field(64, ge=1, description="Most views in one request.")
+    timeout_s: Seconds = Field(10, description="Deadline of one inference request.")
+    max_batch: int = Field(16, ge=1, description="Most views in one request; the server batches requests together.")
     patience_s: Seconds = Field(
         300, description="Events wait so long for an absent model, then their status is MODEL_UNAVAILABLE."
     )
