@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from moderation.errors import AdjudicateError
-from stream import schema_commands, settings_commands, verify_commands
+from stream import policy_commands, schema_commands, settings_commands, verify_commands
+from stream.demo import commands as demo_commands
 from stream.sandbox import commands as sandbox_commands
 
 app = typer.Typer(
@@ -58,8 +59,7 @@ app.command()(verify_commands.verify)
 app.command()(sandbox_commands.sandbox)
 app.command()(demo_commands.demo)
 app.command()(demo_commands.classify)
-app.command()(verify_commands.verify)
-app.add_typer(policy_commands.app, name="policy")
+app.add_typer(policy_commands.policy)
 
 
 def main() -> None:
