@@ -13,7 +13,7 @@ from typing import Final
 
 from moderation.errors import SandboxError
 from stream.sandbox import kafka_probe
-from stream.sandbox.install import installed, run
+from stream.sandbox.install import cache_directory, installed, run
 from stream.sandbox.part import Leash, Part, free_port
 from stream.sandbox.tls import Certificates
 
@@ -44,14 +44,18 @@ class KafkaOptions:
 
 
 def missing_programs() -> list[str]:
-    """Which of Java and Maven are not there."""
-    return [program for program in ("java", "mvn") if shutil.which(program) is None]
+    """Which of Java and Maven are needed and not there; Maven is not once Kafka is in the cache."""
+    needed = ("java",) if (cache_directory() / jars_name()).is_dir() else ("java", "mvn")
+    return [program for program in needed if shutil.which(program) is None]
 
 
 def jars() -> Path:
     """The directory of Kafka's jars, fetched by Maven on the first call. Raises SandboxError."""
-    digest = sha256((RECIPE / "pom.xml").read_bytes()).hexdigest()[:12]
-    return installed(f"kafka-{digest}", _fetch)
+    return installed(jars_name(), _fetch)
+
+
+def jars_name() -> str:
+    return f"kafka-{sha256((RECIPE / 'pom.xml').read_bytes()).hexdigest()[:12]}"
 
 
 def _fetch(target: Path) -> None:
