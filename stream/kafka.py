@@ -3,12 +3,14 @@
 `Source` is a consumer in a group, `Sink` a transactional producer; `stream.worker` joins them.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import structlog
+from cachetools import TTLCache
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
@@ -418,15 +420,25 @@ def _names(partitions: Iterable[TopicPartition]) -> list[str]:
 
 
 class _StructlogBridge:
-    """librdkafka's log lines, in the project's log."""
+    """librdkafka's log lines, in the project's log; a broker that is away is mentioned now and then."""
 
     _LEVELS: Final = {50: "error", 40: "error", 30: "warning", 20: "info", 10: "debug"}
+    _AGAIN_AFTER_S: Final = 10.0
 
     def __init__(self, client: str) -> None:
         self._log = log.bind(client=client)
+        self._said: TTLCache[str, bool] = TTLCache(maxsize=100, ttl=self._AGAIN_AFTER_S)
 
     def log(self, level: int, message: str, *arguments: Any) -> None:
-        getattr(self._log, self._LEVELS.get(level, "info"))("librdkafka", text=message % arguments)
+        text = message % arguments
+        # Attempts differ in their milliseconds only.
+        gist = _NUMBERS.sub("", text)
+        if gist not in self._said:
+            self._said[gist] = True
+            getattr(self._log, self._LEVELS.get(level, "info"))("librdkafka", text=text)
+
+
+_NUMBERS: Final = re.compile(r"\d+")
 
 
 def create_topics(settings: KafkaSettings, topics: Iterable[str], *, partitions: int, replication: int = 1) -> None:
