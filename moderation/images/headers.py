@@ -4,11 +4,12 @@ Each walker also proves that the file's last block is there: a truncated file is
 missing cannot be judged.
 """
 
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
 from moderation.errors import ImageError
-from moderation.events import Status
+from moderation.events import Status, one_line
 
 _PNG_UP_TO_IHDR: Final = 33
 _GIF_IMAGE, _GIF_EXTENSION, _GIF_TRAILER = 0x2C, 0x21, 0x3B
@@ -39,11 +40,20 @@ def png(data: bytes) -> Header:
         length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
         if at + 12 + length > len(data):
             raise malformed("truncated PNG")
+        _check_png_sum(data, at, length, kind)
         controls += kind == b"fcTL"
         still_is_apart |= kind == b"IDAT" and not controls
         at += 12 + length
     width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     return _checked(width, height, max(1, controls + (still_is_apart and controls > 0)))
+
+
+def _check_png_sum(data: bytes, at: int, length: int, kind: bytes) -> None:
+    """Browsers refuse a damaged chunk that matters; Pillow does not look at all of them."""
+    matters = kind[:1].isupper() or kind in (b"fcTL", b"fdAT")
+    end = at + 8 + length
+    if matters and zlib.crc32(memoryview(data)[at + 4 : end]) != int.from_bytes(data[end : end + 4]):
+        raise malformed(f"PNG chunk {one_line(kind.decode('latin-1'))} with a wrong checksum")
 
 
 def gif(data: bytes) -> Header:

@@ -52,6 +52,8 @@ def avif_header(data: bytes) -> Header:
     try:
         with _open(data, Format.AVIF) as image:
             return Header(image.width, image.height, getattr(image, "n_frames", 1))
+    except Image.DecompressionBombError as error:
+        raise ImageError(Status.TOO_LARGE, _words(error)) from error
     except DECODER_ERRORS as error:
         raise malformed(f"AVIF: {_words(error)}") from error
 
