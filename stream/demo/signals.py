@@ -1,6 +1,7 @@
-"""Stopping on request: SIGTERM unwinds like Ctrl-C."""
+"""Stopping on request: Ctrl-C and SIGTERM unwind the same way, so that whatever was started is stopped."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -8,13 +9,15 @@ from types import FrameType
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGTERM unwinds like Ctrl-C, so that everything that was started is stopped."""
+    """SIGINT and SIGTERM end the process with code 130 or 143, after every open context has been left."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
+        sys.stderr.write("\nadjudicate: stopping\n")
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
