@@ -174,6 +174,12 @@ def test_a_jpeg_that_lacks_nothing_but_its_end_marker_is_whole() -> None:
     assert np.array_equal(views(data[:-2]).pixels, views(data).pixels)
 
 
+def test_a_chunk_name_cannot_smuggle_control_characters() -> None:
+    """Found by the malformed set: a damaged chunk's name stood in the detail as it was."""
+    data = encoded(picture(64, 48), "PNG").replace(b"IDAT", b"ID\x80T")
+    assert refusal(data).detail == "PNG chunk ID?T with a wrong checksum"
+
+
 def test_a_png_with_a_wrong_checksum_is_refused() -> None:
     data = bytearray(encoded(picture(320, 240), "PNG"))
     data[data.index(b"IDAT") + 2000] ^= 1

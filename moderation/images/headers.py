@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from moderation.errors import ImageError
-from moderation.events import Status, one_line
+from moderation.events import Status
 
 _PNG_UP_TO_IHDR: Final = 33
 _GIF_IMAGE, _GIF_EXTENSION, _GIF_TRAILER = 0x2C, 0x21, 0x3B
@@ -23,6 +23,11 @@ class Header:
     height: int
     frames: int = 1
     scans: int = 1
+
+
+def printable(text: str) -> str:
+    """What a stranger's file brought into a message, as printable ASCII on one line, capped."""
+    return "".join(c if " " <= c <= "~" else "?" for c in text[:160])
 
 
 def malformed(detail: str) -> ImageError:
@@ -53,7 +58,7 @@ def _check_png_sum(data: bytes, at: int, length: int, kind: bytes) -> None:
     matters = kind[:1].isupper() or kind in (b"fcTL", b"fdAT")
     end = at + 8 + length
     if matters and zlib.crc32(memoryview(data)[at + 4 : end]) != int.from_bytes(data[end : end + 4]):
-        raise malformed(f"PNG chunk {one_line(kind.decode('latin-1'))} with a wrong checksum")
+        raise malformed(f"PNG chunk {printable(kind.decode('ascii', 'replace'))} with a wrong checksum")
 
 
 def gif(data: bytes) -> Header:

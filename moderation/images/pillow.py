@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import AvifImagePlugin, Image, ImageCms
 
 from moderation.errors import ImageError
-from moderation.events import Status, one_line
+from moderation.events import Status
 from moderation.images.colour import to_srgb
-from moderation.images.headers import Header, malformed
+from moderation.images.headers import Header, malformed, printable
 from moderation.images.jpeg import scale_divisor
 from moderation.images.sniff import Format
 
@@ -112,4 +112,4 @@ def _duration(image: Image.Image) -> float:
 
 
 def _words(error: BaseException) -> str:
-    return one_line(f"{type(error).__name__}: {error}", 160)
+    return printable(f"{type(error).__name__}: {error}")
