@@ -1,54 +1,87 @@
 """Thresholds of all policies as arrays, so that most pairs of image and client never reach Python.
 
-Axes: B events, L labels in `moderation.labels.LABELS` order, P policies. Scores stay float64: a score equal
-to its threshold fires here exactly as it does in `judge`.
+Axes: B events, L labels in `moderation.labels.LABELS` order, P policies. Nothing is rounded: a score equal to
+its threshold fires here exactly as it does in `judge`.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moderation.events import ScoredEvent, Surface, Verdict
 from moderation.labels import LABELS
-from moderation.policy.effective import EffectivePolicy
-from moderation.policy.judge import named_labels, political_threshold
+from moderation.policy.effective import EffectivePolicy, political_threshold
 from moderation.policy.schema import NEVER
 
-ALLOW, REVIEW, BLOCK = 0, 1, 2
 _COLUMN: Final = {label: index for index, label in enumerate(LABELS)}
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+Ranks = NDArray[np.unsignedinteger[Any]]
+
+
+class Scale:
+    """Every threshold of a set of policies in order, label by label, so that they compare as small integers.
+
+    A score is at or above a threshold exactly when more thresholds of its label are at or below the score
+    than stand before that threshold: ranks compare as the float64 values do, four times as fast.
+    """
+
+    def __init__(self, policies: Sequence[EffectivePolicy]) -> None:
+        cuts: list[set[float]] = [set() for _ in LABELS]
+        for policy in policies:
+            for limits in policy.limits.values():
+                for (label, _), limit in limits.items():
+                    cuts[_COLUMN[label]].add(limit.threshold)
+        self._cuts = [np.array(sorted(each), np.float64) for each in cuts]
+        self.dtype = np.uint16 if max(map(len, cuts)) < np.iinfo(np.uint16).max else np.uint32
+        self.never = int(np.iinfo(self.dtype).max)
+
+    def rank(self, label: str, threshold: float) -> int:
+        return int(np.searchsorted(self._cuts[_COLUMN[label]], threshold))
+
+    def ranks(self, scores: Floats) -> Ranks:
+        """`[B,L]` scores → `[B,L]`: how many thresholds of the label each reaches; NaN reaches none."""
+        known = np.where(np.isnan(scores), -np.inf, scores)
+        columns = [np.searchsorted(cuts, known[:, at], side="right") for at, cuts in enumerate(self._cuts)]
+        return np.stack(columns, axis=1).astype(self.dtype)
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """Of all policies at one surface and country.
 
-    review, block: `[L,P] float64`, inf where a label has none.
+    review, block: `[L,P]` ranks on the set's `Scale`, its `never` where a label has none.
     named:         `[L,P] bool`, labels whose absence matters.
     used:          columns of L with any threshold at all.
     """
 
-    review: Floats
-    block: Floats
+    review: Ranks
+    block: Ranks
     named: Mask
     used: tuple[int, ...]
 
-    def levels(self, scores: Floats) -> NDArray[np.uint8]:
-        """`[B,L]` scores (NaN where unscored) → `[B,P] uint8`: 0 nothing fired, 1 review, 2 block."""
-        shape = (len(scores), self.review.shape[1])
-        review, block = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
-        fired = np.empty(shape, np.bool_)
-        for column in self.used:
-            score = scores[:, column, None]
-            review |= np.greater_equal(score, self.review[column], out=fired)
-            block |= np.greater_equal(score, self.block[column], out=fired)
+    def levels(self, ranks: Ranks) -> NDArray[np.uint8]:
+        """`[B,L]` ranks of scores → `[B,P] uint8`: 0 nothing fired, 1 review, 2 block."""
+        review, block = self._fired(ranks, self.review), self._fired(ranks, self.block)
         levels: NDArray[np.uint8] = np.maximum(review.view(np.uint8), block.view(np.uint8) << 1)
         return levels
+
+    def fired(self, ranks: Ranks) -> Mask:
+        """`[B,L]` ranks of scores → `[B,P]`: whether any threshold fired."""
+        return self._fired(ranks, np.minimum(self.review, self.block))
+
+    def _fired(self, ranks: Ranks, limits: Ranks) -> Mask:
+        shape = (len(ranks), limits.shape[1])
+        any_fired, fired = np.zeros(shape, np.bool_), np.empty(shape, np.bool_)
+        for column in self.used:
+            np.greater(ranks[:, column, None], limits[column], out=fired)
+            any_fired |= fired
+        return any_fired
 
     def missing(self, scored: Mask) -> Mask:
         """`[L]` which labels were scored → `[P]` whose policy misses one."""
@@ -68,9 +101,10 @@ class PolicyArrays:
     """Everything of a set of policies that can be asked of all of them at once."""
 
     def __init__(self, policies: Sequence[EffectivePolicy]) -> None:
-        self._base = {surface: _thresholds(policies, surface, None) for surface in Surface}
+        self._scale = Scale(policies)
+        self._base = {surface: _thresholds(policies, surface, None, self._scale) for surface in Surface}
         self._patches = {
-            (surface, country): _patch(policies, surface, country)
+            (surface, country): _patch(policies, surface, country, self._scale)
             for surface in Surface
             for country in sorted({country for p in policies for _, country in p.limits if country})
         }
@@ -94,6 +128,10 @@ class PolicyArrays:
         named[:, patch.rows] = patch.thresholds.named
         return Thresholds(review, block, named, tuple(sorted({*base.used, *patch.thresholds.used})))
 
+    def ranks(self, scores: Floats) -> Ranks:
+        """`[B,L]` scores as ranks among these policies' thresholds."""
+        return self._scale.ranks(scores)
+
     def out_of_date(self, now: datetime) -> Mask:
         """`[P]`: policies outside their dates."""
         seconds = now.timestamp()
@@ -114,31 +152,27 @@ class PolicyArrays:
 
 def score_matrix(events: Sequence[ScoredEvent]) -> Floats:
     """`[B,L] float64`, NaN where a label was not scored; labels unknown here are left out."""
-    scores = np.full((len(events), len(LABELS)), np.nan)
-    for row, event in enumerate(events):
-        for label, score in event.scores.items():
-            if (column := _COLUMN.get(label)) is not None:
-                scores[row, column] = score
-    return scores
+    rows = [[event.scores.get(label, math.nan) for label in LABELS] for event in events]
+    return np.array(rows, np.float64).reshape(len(events), len(LABELS))
 
 
-def _thresholds(policies: Sequence[EffectivePolicy], surface: Surface, country: str | None) -> Thresholds:
+def _thresholds(policies: Sequence[EffectivePolicy], surface: Surface, country: str | None, scale: Scale) -> Thresholds:
     shape = (len(LABELS), len(policies))
-    arrays = {verdict: np.full(shape, NEVER) for verdict in (Verdict.REVIEW, Verdict.BLOCK)}
+    arrays = {verdict: np.full(shape, scale.never, scale.dtype) for verdict in (Verdict.REVIEW, Verdict.BLOCK)}
     named = np.zeros(shape, np.bool_)
     for row, policy in enumerate(policies):
         for (label, verdict), limit in policy.limits_at(surface, country).items():
-            arrays[verdict][_COLUMN[label], row] = limit.threshold
-        for label in named_labels(policy, surface, country):
+            arrays[verdict][_COLUMN[label], row] = scale.rank(label, limit.threshold)
+        for label in policy.named_labels(surface, country):
             named[_COLUMN[label], row] = True
-    finite = np.isfinite(arrays[Verdict.REVIEW]) | np.isfinite(arrays[Verdict.BLOCK])
-    used = tuple(int(column) for column in np.flatnonzero(finite.any(axis=1)))
+    limited = (arrays[Verdict.REVIEW] != scale.never) | (arrays[Verdict.BLOCK] != scale.never)
+    used = tuple(int(column) for column in np.flatnonzero(limited.any(axis=1)))
     return Thresholds(arrays[Verdict.REVIEW], arrays[Verdict.BLOCK], named, used)
 
 
-def _patch(policies: Sequence[EffectivePolicy], surface: Surface, country: str) -> _Patch:
+def _patch(policies: Sequence[EffectivePolicy], surface: Surface, country: str, scale: Scale) -> _Patch:
     rows = [row for row, policy in enumerate(policies) if (surface, country) in policy.limits]
-    return _Patch(np.array(rows, np.intp), _thresholds([policies[row] for row in rows], surface, country))
+    return _Patch(np.array(rows, np.intp), _thresholds([policies[row] for row in rows], surface, country, scale))
 
 
 def _least_political(policy: EffectivePolicy) -> float | None:

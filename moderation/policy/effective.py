@@ -16,7 +16,7 @@ from moderation.labels import LABELS
 from moderation.policy import suitability
 from moderation.policy.expressions import Expression
 from moderation.policy.lists import DigestSet, HashBank
-from moderation.policy.schema import NEVER, PolicyFile
+from moderation.policy.schema import NEVER, PolicyFile, Political
 
 ENGINE_VERSION: Final = 1
 """Raised when the same policy would decide differently under a newer release; part of every policy hash."""
@@ -88,7 +88,7 @@ class EffectivePolicy:
     lists: tuple[NamedList, ...]
     expressions: Mapping[str, Expression]
     hash: str
-    named_labels: Mapping[tuple[Surface, str | None], tuple[str, ...]] = field(default_factory=dict)
+    _named: dict[tuple[Surface, str | None], tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def client(self) -> str:
@@ -120,6 +120,17 @@ class EffectivePolicy:
         found = self.limits.get((surface, country))
         return self.limits[surface, None] if found is None else found
 
+    def named_labels(self, surface: Surface, country: str | None) -> tuple[str, ...]:
+        """Labels whose absence matters, in label order: those with a threshold in force, and `political` where
+        the political section goes by its score."""
+        place = (surface, country)
+        if place not in self._named:
+            needs = {label for label, _ in self.limits_at(surface, country)}
+            if self.settings.political and political_threshold(self.settings.political, country) < NEVER:
+                needs.add("political")
+            self._named[place] = tuple(label for label in LABELS if label in needs)
+        return self._named[place]
+
     def rules(self) -> tuple[str, ...]:
         """The stable name of every rule that this policy can fire, for coverage."""
         return tuple(dict.fromkeys(_rule_names(self)))
@@ -127,6 +138,13 @@ class EffectivePolicy:
     def printable(self) -> list[tuple[str, str, str]]:
         """Every value in force as (path, value, origin), in reading order."""
         return [(".".join(path), _readable(leaf.value), str(leaf.origin)) for path, leaf in sorted(self.leaves.items())]
+
+
+def political_threshold(political: Political, country: str | None) -> float:
+    """The score from which an image counts as political in a country; NEVER where only declarations count."""
+    local = political.countries.get(country or "")
+    threshold = local.threshold if local and local.threshold is not None else political.threshold
+    return NEVER if threshold is None else threshold
 
 
 def own_leaves(policy: PolicyFile, origin: Mapping[LeafPath, Origin]) -> Leaves:
@@ -199,8 +217,8 @@ def _limits(leaves: Leaves, surface: Surface, country: str | None) -> Limits:
         layers += [(market, ("markets", country)), (market, ("markets", country, "surfaces", surface.value))]
     limits: Limits = {}
     for prefix, layer in layers:
-        for label in LABELS:
-            for verdict in (Verdict.BLOCK, Verdict.REVIEW):
+        for verdict in (Verdict.BLOCK, Verdict.REVIEW):
+            for label in LABELS:
                 if leaf := leaves.get((*layer, "thresholds", label, verdict.value)):
                     rule = f"{prefix}thresholds.{surface.value}.{label}.{verdict.value}"
                     limits[label, verdict] = Limit(rule, leaf.value, leaf.origin)
@@ -208,8 +226,9 @@ def _limits(leaves: Leaves, surface: Surface, country: str | None) -> Limits:
 
 
 def firing(limits: Limits) -> Limits:
-    """Without those that never fire."""
-    return {key: limit for key, limit in limits.items() if limit.threshold != NEVER}
+    """Without those that never fire, blocks first, then in label order: the order in which reasons are given."""
+    order = [(label, verdict) for verdict in (Verdict.BLOCK, Verdict.REVIEW) for label in LABELS]
+    return {key: limits[key] for key in order if key in limits and limits[key].threshold != NEVER}
 
 
 def policy_hash(leaves: Leaves, list_hashes: Mapping[str, str]) -> str:

@@ -1,12 +1,12 @@
 """One scored event, prepared once for every client that will judge it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
-from moderation.events import ScoredEvent, Status
+from moderation.events import Reason, ScoredEvent, Status
 from moderation.policy import expressions
 from moderation.policy.schema import alpha2
 
@@ -21,12 +21,14 @@ POLITICAL_CATEGORIES: Final[Mapping[int, frozenset[str]]] = {
 8 IAB Ad Product 2.0 (Politics and its children)."""
 
 
-@dataclass(slots=False)
+@dataclass
 class Facts:
     """What judging needs of an event. `country` is alpha-2; `now` is the decision's clock."""
 
     event: ScoredEvent
     now: datetime
+    reasons: dict[tuple[str, float], Reason] = field(default_factory=dict)
+    """Reasons given so far, by rule and threshold."""
 
     @cached_property
     def examined(self) -> bool:

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from moderation.events import Reason, Surface, Verdict
-from moderation.labels import LABELS, top_label
-from moderation.policy.effective import EffectivePolicy, Limit, NamedList
+from moderation.events import Reason, Verdict
+from moderation.labels import top_label
+from moderation.policy.effective import EffectivePolicy, Limit, NamedList, political_threshold
 from moderation.policy.expressions import ExpressionError
 from moderation.policy.facts import Facts
 from moderation.policy.schema import NEVER, Blackout, Political
@@ -109,17 +109,8 @@ def _guards(policy: EffectivePolicy, facts: Facts) -> Iterator[Fired]:
 
 def missing_labels(policy: EffectivePolicy, facts: Facts) -> list[str]:
     """Labels that the policy names for this surface and country and the model did not score."""
-    named = named_labels(policy, facts.event.surface, facts.country)
+    named = policy.named_labels(facts.event.surface, facts.country)
     return [label for label in named if label not in facts.event.scores]
-
-
-def named_labels(policy: EffectivePolicy, surface: Surface, country: str | None) -> tuple[str, ...]:
-    """Labels with a threshold in force, in label order; `political` also where its section needs the score."""
-    limits = policy.limits_at(surface, country)
-    needs = {label for label, _ in limits}
-    if policy.settings.political and political_threshold(policy.settings.political, country) < NEVER:
-        needs.add("political")
-    return tuple(label for label in LABELS if label in needs)
 
 
 def _expiry(start: datetime | None, end: datetime | None, now: datetime) -> str:
@@ -156,13 +147,6 @@ def _ruled(policy: EffectivePolicy, facts: Facts) -> Iterator[Fired]:
 
 def _never_allow(answer: Verdict | None) -> Verdict:
     return Verdict.BLOCK if answer is Verdict.BLOCK else Verdict.REVIEW
-
-
-def political_threshold(political: Political, country: str | None) -> float:
-    """The score from which an image counts as political in a country; NEVER where only declarations count."""
-    local = political.countries.get(country or "")
-    threshold = local.threshold if local and local.threshold is not None else political.threshold
-    return NEVER if threshold is None else threshold
 
 
 def _political(policy: EffectivePolicy, facts: Facts) -> Iterator[Fired]:
@@ -204,25 +188,27 @@ def _blackout(name: str, window: Blackout, facts: Facts, measured: Mapping[str, 
 
 
 def _scored(policy: EffectivePolicy, facts: Facts) -> Iterator[Fired]:
-    limits = policy.limits_at(facts.event.surface, facts.country)
-    for verdict in (Verdict.BLOCK, Verdict.REVIEW):
-        for label in LABELS:
-            limit, score = limits.get((label, verdict)), facts.event.scores.get(label)
-            if limit and score is not None and score >= limit.threshold:
-                yield _over(label, verdict, score, limit)
+    scores = facts.event.scores
+    for (label, verdict), limit in policy.limits_at(facts.event.surface, facts.country).items():
+        score = scores.get(label)
+        if score is not None and score >= limit.threshold:
+            yield _over(label, verdict, score, limit, facts)
     yield from _uncertain(policy, facts)
 
 
-def _over(label: str, verdict: Verdict, score: float, limit: Limit) -> Fired:
-    reason = Reason(
-        rule=limit.rule,
-        verdict=verdict,
-        label=label,
-        score=score,
-        threshold=limit.threshold,
-        would_pass=f"{label} < {shown(limit.threshold)}",
-    )
-    return Fired(reason, _POLITICAL_SCORE if top_label(label) == "political" else _SCORE)
+def _over(label: str, verdict: Verdict, score: float, limit: Limit, facts: Facts) -> Fired:
+    """Made once per event and threshold: clients on one tier share their reasons."""
+    key = (limit.rule, limit.threshold)
+    if key not in facts.reasons:
+        facts.reasons[key] = Reason(
+            rule=limit.rule,
+            verdict=verdict,
+            label=label,
+            score=score,
+            threshold=limit.threshold,
+            would_pass=f"{label} < {shown(limit.threshold)}",
+        )
+    return Fired(facts.reasons[key], _POLITICAL_SCORE if top_label(label) == "political" else _SCORE)
 
 
 def shown(threshold: float) -> str:

@@ -82,15 +82,16 @@ class PolicySet:
         self, events: Sequence[ScoredEvent], now: datetime, redecision: bool
     ) -> Iterator[tuple[EventWording, Iterator[Judged]]]:
         scores = score_matrix(events)
-        fired = self._fired([Facts(event, now) for event in events], scores)
+        every = [Facts(event, now) for event in events]
+        fired = self._fired(every, scores)
         expired = self._arrays.out_of_date(now)
-        for index, event in enumerate(events):
-            facts = Facts(event, now)
+        for index, facts in enumerate(every):
             pairs = self._judge_event(facts, fired[index] | expired)
-            yield EventWording(event, now, redecision=redecision), pairs
+            yield EventWording(facts.event, now, redecision=redecision), pairs
 
     def _fired(self, facts: Sequence[Facts], scores: NDArray[np.float64]) -> NDArray[np.bool_]:
         """`[B,P]`: pairs in which a threshold fired or a named label is missing."""
+        ranks = self._arrays.ranks(scores)
         fired = np.zeros((len(facts), len(self.policies)), np.bool_)
         places: dict[tuple[str, str | None], list[int]] = {}
         for index, each in enumerate(facts):
@@ -98,7 +99,7 @@ class PolicySet:
         for indices in places.values():
             first = facts[indices[0]]
             thresholds = self._arrays.at(first.event.surface, first.country)
-            fired[indices] = thresholds.levels(scores[indices]) > 0
+            fired[indices] = thresholds.fired(ranks[indices])
             for index in indices:
                 fired[index] |= thresholds.missing(~np.isnan(scores[index]))
         return fired
@@ -114,14 +115,19 @@ class PolicySet:
         if not facts.examined:
             needs[:] = True
         for row, look in zip(rows.tolist(), needs[rows].tolist(), strict=True):
-            policy = self.policies[row]
-            judgement = judge(policy, facts, hits.get(row, ()), sampled=bool(sampled[row])) if look else _ALLOWED
-            yield Judged(row, policy.client, judgement)
+            judgement = _ALLOWED
+            if look:
+                judgement = judge(self.policies[row], facts, hits.get(row, ()), sampled=bool(sampled[row]))
+            yield Judged(row, self._clients_of_rows[row], judgement)
         for client in unknown:
             yield Judged(-1, client, _UNKNOWN)
 
     def _words(self, row: int) -> PolicyWording:
         return self._wording[row] if row >= 0 else NOBODY
+
+    @cached_property
+    def _clients_of_rows(self) -> tuple[str, ...]:
+        return tuple(policy.client for policy in self.policies)
 
     @cached_property
     def _arrays(self) -> PolicyArrays:

@@ -1,7 +1,7 @@
 """Decisions put together: what is the same for an event, and for a policy, is prepared once.
 
-Nearly all pairs are plain allows. For these the JSON of a decision is a handful of prepared pieces joined
-around its id; only pairs in which a rule fired are serialised. Both ways give the same decision, by test.
+The JSON of a decision is a handful of prepared pieces joined around its id. It is byte for byte what the
+model would write, by test.
 """
 
 import hashlib
@@ -18,19 +18,23 @@ from moderation.adtech import terms
 from moderation.events import (
     DECISION_NAMESPACE,
     SCHEMA_VERSION,
+    AdtechTerms,
     Decision,
     PolicyStamp,
     Reason,
     ScoredEvent,
     StatementOfReasons,
+    Status,
     Verdict,
 )
 from moderation.policy.effective import EffectivePolicy
 
 if TYPE_CHECKING:
+    from moderation.policy.judge import Judgement
     from moderation.policy.snapshot import Judged
 
 _DECISION_FIELDS: Final = frozenset(Decision.model_fields)
+_HEAD: Final = b'{"schema_version":%d,"decision_id":"' % SCHEMA_VERSION
 _TRUE_FALSE: Final = (b"false", b"true")
 
 
@@ -53,22 +57,27 @@ class PolicyWording:
     shadow: bool
     name: str
     hash: str
+    client_json: bytes
 
     @classmethod
     def of(cls, policy: EffectivePolicy) -> "PolicyWording":
         stamp = policy.stamp
         name = f"policy {stamp.client}, version {stamp.version}"
-        return cls(stamp, to_json(stamp), policy.shadow, name, policy.hash)
+        return cls(stamp, to_json(stamp), policy.shadow, name, policy.hash, to_json(policy.client))
 
 
-NOBODY: Final = PolicyWording(None, b"null", False, "no policy is known for this client", "")
+NOBODY: Final = PolicyWording(None, b"null", False, "no policy is known for this client", "", b"")
 UNKNOWN_CLIENT: Final = Reason(
     rule="unknown_client", verdict=Verdict.REVIEW, detail="no policy is known for this client"
 )
 
 
 class EventWording:
-    """What every decision on an event says."""
+    """What every decision on an event says.
+
+    A decision is written as: its id, the event, the client, the verdict and reasons, the policy, the event's
+    facts, statement and ad-tech terms, flags, times. The event's pieces are written once.
+    """
 
     def __init__(self, event: ScoredEvent, now: datetime, *, redecision: bool = False) -> None:
         self._event = event
@@ -77,15 +86,15 @@ class EventWording:
         self._id_prefix = hashlib.sha1(
             DECISION_NAMESPACE.bytes + f"{event.event_id}\x1f".encode(), usedforsecurity=False
         )
-        self._allow_json: dict[bool, tuple[bytes, ...]] = {}
+        self._told: dict[tuple[Any, ...], _Told] = {}
 
     def decision(self, policy: PolicyWording, judged: "Judged") -> Decision:
         """The decision as a model. Its parts were validated before, so it is not validated again."""
         verdict, reasons, sampled = judged.judgement
-        event = self._event
+        event, told = self._event, self._tell(judged.judgement)
         values = {
             "schema_version": SCHEMA_VERSION,
-            "decision_id": uuid.UUID(self._decision_id(judged.client, policy.hash)),
+            "decision_id": uuid.UUID(bytes=self._decision_id(judged.client, policy.hash)),
             "event_id": event.event_id,
             "client": judged.client,
             "surface": event.surface,
@@ -98,8 +107,8 @@ class EventWording:
             "scores": event.scores,
             "uncertainty": event.uncertainty,
             "context": event.context,
-            "statement": statement(verdict, reasons, policy.name, event),
-            "adtech": terms(verdict, reasons, event.surface, event.status, event.context, audit_sample=sampled),
+            "statement": _statement(verdict, reasons, policy.name, told.facts, event),
+            "adtech": told.adtech,
             "redecision": self._redecision,
             "shadow": policy.shadow,
             "audit_sample": sampled,
@@ -110,80 +119,96 @@ class EventWording:
         return _constructed(values)
 
     def encoded(self, policy: PolicyWording, judged: "Judged") -> Encoded:
+        """The same decision as JSON, byte for byte what `Decision.model_dump_json` writes."""
         verdict, reasons, sampled = judged.judgement
-        if reasons:
-            decision = self.decision(policy, judged)
-            identity, value = str(decision.decision_id), to_json(decision)
-        else:
-            identity = self._decision_id(judged.client, policy.hash)
-            value = self._plain_allow(policy, judged.client, identity, sampled)
-        return Encoded(verdict, policy.shadow, judged.client, identity, value)
+        told = self._tell(judged.judgement)
+        identity = _dashed(self._decision_id(judged.client, policy.hash))
+        statement = _statement(verdict, reasons, policy.name, told.facts, self._event)
+        pieces = (
+            _HEAD,
+            identity.encode(),
+            self._event_json,
+            policy.client_json or to_json(judged.client),
+            told.verdict_json,
+            policy.stamp_json,
+            self._facts_json,
+            b"null" if statement is None else to_json(statement),
+            told.adtech_json,
+            _TRUE_FALSE[policy.shadow],
+            b',"audit_sample":',
+            _TRUE_FALSE[sampled],
+            self._times_json,
+        )
+        return Encoded(verdict, policy.shadow, judged.client, identity, b"".join(pieces))
 
-    def _decision_id(self, client: str, policy_hash: str) -> str:
+    def _decision_id(self, client: str, policy_hash: str) -> bytes:
         """uuid5 as in `moderation.events.decision_id`, the event's part hashed once."""
         sha1 = self._id_prefix.copy()
         sha1.update(f"{client}\x1f{policy_hash}".encode())
         number = bytearray(sha1.digest()[:16])
         number[6] = number[6] & 0x0F | 0x50
         number[8] = number[8] & 0x3F | 0x80
-        text = number.hex()
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return bytes(number)
 
-    def _plain_allow(self, policy: PolicyWording, client: str, identity: str, sampled: bool) -> bytes:
-        head, surface, facts, tail = self._allow_pieces(sampled)
-        return b"".join(
-            (
-                head,
-                identity.encode(),
-                self._event_json,
-                to_json(client),
-                surface,
-                policy.stamp_json,
-                facts,
-                _TRUE_FALSE[policy.shadow],
-                tail,
-            )
-        )
+    def _tell(self, judgement: "Judgement") -> "_Told":
+        """Clients on one tier get the same reasons: what follows from them is worked out once."""
+        verdict, reasons, sampled = judgement
+        key = (verdict, sampled, *map(id, reasons))
+        told = self._told.get(key)
+        if told is None:
+            self._told[key] = told = self._retell(verdict, reasons, sampled)
+        return told
 
-    def _allow_pieces(self, sampled: bool) -> tuple[bytes, ...]:
-        if sampled not in self._allow_json:
-            self._allow_json[sampled] = self._written_allow(sampled)
-        return self._allow_json[sampled]
-
-    def _written_allow(self, sampled: bool) -> tuple[bytes, ...]:
+    def _retell(self, verdict: Verdict, reasons: tuple[Reason, ...], sampled: bool) -> "_Told":
         event = self._event
-        adtech = terms(Verdict.ALLOW, (), event.surface, event.status, event.context, audit_sample=sampled)
-        facts = {
-            "model": event.model,
-            "content_sha256": event.content_sha256,
-            "scores": event.scores,
-            "uncertainty": event.uncertainty,
-            "context": event.context,
-            "statement": None,
-            "adtech": adtech,
-            "redecision": self._redecision,
-        }
-        times = {
-            "audit_sample": sampled,
-            "occurred_at": event.occurred_at,
-            "scored_at": event.scored_at,
-            "decided_at": self._now,
-        }
-        return (
-            b'{"schema_version":%d,"decision_id":"' % SCHEMA_VERSION,
-            b',"surface":%s,"verdict":"allow","reasons":[],"status":%s,"policy":'
-            % (to_json(event.surface), to_json(event.status)),
-            b"," + to_json(facts)[1:-1] + b',"shadow":',
-            b"," + to_json(times)[1:],
+        adtech = terms(verdict, reasons, event.surface, event.status, event.context, audit_sample=sampled)
+        return _Told(
+            reasons=reasons,
+            facts="; ".join(_fact(reason) for reason in reasons if reason.verdict is not Verdict.ALLOW),
+            adtech=adtech,
+            adtech_json=b',"adtech":%s%s,"shadow":' % (to_json(adtech), self._redecision_json),
+            verdict_json=b',"surface":%s,"verdict":%s,"reasons":%s,"status":%s,"policy":'
+            % (to_json(event.surface), to_json(verdict), to_json(reasons), to_json(event.status)),
         )
+
+    @property
+    def _redecision_json(self) -> bytes:
+        return b',"redecision":' + _TRUE_FALSE[self._redecision]
 
     @cached_property
     def _event_json(self) -> bytes:
         return b'","event_id":%s,"client":' % to_json(self._event.event_id)
 
+    @cached_property
+    def _facts_json(self) -> bytes:
+        names = ("model", "content_sha256", "scores", "uncertainty", "context")
+        facts = {name: getattr(self._event, name) for name in names}
+        return b"," + to_json(facts)[1:-1] + b',"statement":'
 
-def statement(
-    verdict: Verdict, reasons: Sequence[Reason], policy_name: str, event: ScoredEvent
+    @cached_property
+    def _times_json(self) -> bytes:
+        event = self._event
+        times = {"occurred_at": event.occurred_at, "scored_at": event.scored_at, "decided_at": self._now}
+        return b"," + to_json(times)[1:]
+
+
+class _Told(NamedTuple):
+    """What follows from a verdict and its reasons; holds the reasons, so that their ids stay theirs."""
+
+    reasons: tuple[Reason, ...]
+    facts: str
+    adtech: AdtechTerms
+    adtech_json: bytes
+    verdict_json: bytes
+
+
+def _dashed(identity: bytes) -> str:
+    text = identity.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _statement(
+    verdict: Verdict, reasons: Sequence[Reason], policy_name: str, facts: str, event: ScoredEvent
 ) -> StatementOfReasons | None:
     """What a DSA art. 17 statement of reasons is made from; none for an allow.
 
@@ -191,11 +216,11 @@ def statement(
     """
     if verdict is Verdict.ALLOW:
         return None
-    return StatementOfReasons.model_construct(
-        automated_detection=event.content_sha256 is not None,
+    return StatementOfReasons(
+        automated_detection=event.status is Status.OK,
         automated_decision=verdict is Verdict.BLOCK,
         ground=f"{policy_name}: {reasons[0].rule}",
-        facts="; ".join(_fact(reason) for reason in reasons if reason.verdict is not Verdict.ALLOW),
+        facts=facts,
     )
 
 
