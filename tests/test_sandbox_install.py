@@ -83,7 +83,7 @@ def test_no_shared_python_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_debian_is_asked_for_a_shared_python_before_giving_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = python_library.PythonLibrary("3.11", Path("/lib"), Path("/usr"))
+    library = python_library.PythonLibrary("3.11", Path("/lib"))
     asked: list[str] = []
 
     def apt_install(package: str) -> bool:

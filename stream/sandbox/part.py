@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from moderation.errors import SandboxError
 READY_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
 LOG_TAIL_LINES: Final = 15
+COMPLAINT: Final = re.compile(r"^E\d{4} |\bERROR\b|\bFATAL\b|Exception: ")
+"""A server may say why it fails long before its last lines (Triton prints a table after it)."""
 
 
 def free_port() -> int:
@@ -129,7 +132,8 @@ class Part:
 
     def _log_tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join([f"; its log {self.log} ends with:", *lines[-LOG_TAIL_LINES:]])
+        mistakes = [line for line in lines[:-LOG_TAIL_LINES] if COMPLAINT.search(line)]
+        return "\n".join([f"; its log {self.log} ends with:", *mistakes[-5:], *lines[-LOG_TAIL_LINES:]])
 
     def kill(self) -> None:
         """SIGKILL, as a crash or the kernel's memory killer would."""

@@ -90,9 +90,11 @@ class TritonServer(Part):
         self.grpc, self.http, self.metrics = (f"127.0.0.1:{free_port()}" for _ in range(3))
         python = python_library()
         root = installation(python)
+        # The stub runs isolated: no PYTHON… variable reaches it.
+        libraries = f"{python.directory}:{root / 'wheel' / 'nvidia_pytriton.libs'}"
         super().__init__(
             "Triton", self._command(root), directory / "triton" / "triton.log", self._is_ready, leash,
-            {**_environment(root, python), **options.environment},
+            {"LD_LIBRARY_PATH": libraries, **options.environment},
         )  # fmt: skip
 
     def _command(self, root: Path) -> list[str]:
@@ -145,13 +147,3 @@ class TritonServer(Part):
             return 0, str(error)
         finally:
             connection.close()
-
-
-def _environment(root: Path, python: PythonLibrary) -> dict[str, str]:
-    return {
-        "LD_LIBRARY_PATH": f"{python.directory}:{root / 'wheel' / 'nvidia_pytriton.libs'}",
-        "PYTHONHOME": str(python.home),
-        "PYTHONPATH": "",
-        # A model repository is not the server's to write to.
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -185,6 +186,18 @@ def test_a_failed_start_names_the_log_and_leaves_nothing(tmp_path: Path, real_re
     with pytest.raises(SandboxError, match=r"Triton exited with 1; its log .*triton\.log ends with:\n(.*\n)*"):
         stack.start()
     assert not any(part.is_alive() for part in stack.parts)
+
+
+def test_a_model_that_does_not_load_is_named_with_its_reason(tmp_path: Path) -> None:
+    broken = tmp_path / "models" / "brand_safety"
+    shutil.copytree(TINY_MODEL_REPOSITORY / "brand_safety", broken)
+    (broken / "1" / "model.py").write_text("raise RuntimeError('no weights here')\n")
+    leash = Leash()
+    server = TritonServer(TritonOptions(model_repository=broken.parent), tmp_path, leash)
+    with pytest.raises(SandboxError, match=r"(?s)Triton exited with 1.*no weights here"):
+        server.start().wait_ready()
+    server.terminate()
+    leash.close()
 
 
 PARENT = """
