@@ -14,8 +14,8 @@ from moderation.classifier import Classifier, Scores
 from moderation.errors import ConfigurationError, ImageError, ModelRejected
 from moderation.events import ImageFacts, ModelStamp, Status
 from moderation.images import Limits, Views
-from stream.decode import DecodePool
 from stream.demo.outgoing import regular_files
+from stream.score import Decoder
 
 FILES_AT_A_TIME: Final = 16
 CHUNKS_AHEAD: Final = 2
@@ -47,7 +47,7 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def classify(paths: Sequence[Path], classifier: Classifier, pool: DecodePool, most: int) -> Iterator[Classified]:
+def classify(paths: Sequence[Path], classifier: Classifier, pool: Decoder, most: int) -> Iterator[Classified]:
     """Each file's scores in the order of `paths`, while the next files are being decoded.
 
     most: views in one request. Raises ModelUnavailable or ModelOverloaded where the server does not answer.
@@ -62,7 +62,7 @@ def classify(paths: Sequence[Path], classifier: Classifier, pool: DecodePool, mo
         yield from _scored(waiting.popleft(), classifier, most)
 
 
-def _decoding(path: Path, pool: DecodePool) -> "Future[Views]":
+def _decoding(path: Path, pool: Decoder) -> "Future[Views]":
     try:
         return pool.submit(_read(path))
     except ImageError as error:

@@ -22,8 +22,8 @@ from stream.sandbox import kafka_cluster
 from stream.sandbox.part import Leash, Part
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO = [sys.executable, "-c", "import typer; from stream.demo.commands import demo; typer.run(demo)"]
-CLASSIFY = [sys.executable, "-c", "import typer; from stream.demo.commands import classify; typer.run(classify)"]
+DEMO = [sys.executable, "-c", "from stream.cli import main; main()", "demo"]
+CLASSIFY = [*DEMO[:-1], "classify"]
 
 
 @pytest.fixture
@@ -130,10 +130,17 @@ def test_a_broken_policy_is_named_before_anything_is_started(tmp_path: Path) -> 
     (tmp_path / "acme.yaml").write_text("client: acme\nversion: 1\nthresholds: {violence: {block: 70}}\n")
     ran = subprocess.run([*DEMO, "--policies", str(tmp_path), "--out", str(tmp_path / "out")], cwd=ROOT,
                          capture_output=True, timeout=120, check=False)  # fmt: skip
-    assert ran.returncode != 0
+    assert ran.returncode == 2
     assert b"acme.yaml" in ran.stderr
     assert b"Starting" not in ran.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
+    missing = str(tmp_path / "nowhere.png")
+    ran = subprocess.run([*CLASSIFY, missing], cwd=ROOT, capture_output=True, timeout=120, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.decode().split() == f"adjudicate: {missing}: no such file or folder".split()
 
 
 def test_a_stage_that_dies_is_reported_with_its_last_words(tmp_path: Path) -> None:
