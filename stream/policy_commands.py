@@ -129,14 +129,16 @@ def diff(  # noqa: PLR0913 - one for each option
     from moderation.policy.diff import difference
     from moderation.policy.overlay import client_of
     from moderation.policy.report import diff_html
-    from stream.policy_inputs import moment, scores_with_progress, tried_policies
+    from stream.policy_inputs import moment, of_clients, require_clients, scores_with_progress, tried_policies
     from stream.policy_output import print_difference, print_json
 
     folder = before if before.is_dir() else before.parent
     only = set(client or ()) or {name for place in (before, after) if (name := client_of(place))}
-    old, new, at = tried_policies(before, folder, only), tried_policies(after, folder, only), moment(now)
+    old, new, at = tried_policies(before, folder), tried_policies(after, folder), moment(now)
+    require_clients(only, old, new)
+    sides = of_clients(old, only), of_clients(new, only)
     with scores_with_progress(scores, settings) as events:
-        found = difference(old, new, events, at, lambda name: not only or name in only)
+        found = difference(*sides, events, at, lambda name: not only or name in only)
     if html:
         html.write_text(diff_html(found, str(before), str(after), scores, at), "utf-8")
     print_json(found.as_json()) if as_json else print_difference(found)

@@ -1,6 +1,6 @@
 """What the commands of policies are given: recorded scores, policies by name, words that must be known."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,15 +33,25 @@ def policy_of(policies: PolicySet, name: str) -> EffectivePolicy:
     raise ConfigurationError(f"no policy for {name}; {hint}")
 
 
-def tried_policies(place: Path, among: Path, only: Collection[str] = ()) -> PolicySet:
-    """A folder, or a file tried out in a folder; of `only` these clients, if any are given.
-
-    Raises PolicyMistakes.
-    """
+def tried_policies(place: Path, among: Path) -> PolicySet:
+    """A folder, or a file tried out in a folder. Raises PolicyMistakes."""
     found = tried(place, among)
     if found.mistakes:
         raise PolicyMistakes(found.mistakes)
-    return PolicySet(tuple(policy for policy in found.policies if not only or policy.client in only))
+    return PolicySet(found.policies)
+
+
+def of_clients(policies: PolicySet, only: Collection[str]) -> PolicySet:
+    """The policies of these clients; of every client if none is given. What is not asked costs nothing."""
+    return PolicySet(tuple(p for p in policies.policies if p.client in only)) if only else policies
+
+
+def require_clients(names: Iterable[str], *sets: PolicySet) -> None:
+    """Each name has a policy in at least one of the sets. Raises ConfigurationError."""
+    known = sorted({client for each in sets for client in each.clients})
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(f"no policy for {name}; {nearest(name, known) or 'is the folder right?'}")
 
 
 @contextmanager

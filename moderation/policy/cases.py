@@ -170,7 +170,7 @@ _STARTER: Final = "write one, or let `adjudicate policy new` show how"
 def read_cases(path: Path) -> tuple[Source, CaseFile | None]:
     """A cases file; None, with every mistake noted in the source, where it cannot be used."""
     source = read(path, str(path))
-    if source.mistakes or not isinstance(source.value, dict):
+    if not isinstance(source.value, dict):
         if not source.mistakes:
             source.add((), "this is not a file of cases", "`cases:` with a list below")
         return source, None
@@ -183,7 +183,7 @@ def read_cases(path: Path) -> tuple[Source, CaseFile | None]:
     _refuse_twins(source, cases)
     if not cases.cases:
         source.add(("cases",), "there are no cases", "at least one case", _STARTER)
-    return source, cases
+    return source, None if source.mistakes else cases
 
 
 def _refuse_twins(source: Source, cases: CaseFile) -> None:

@@ -13,6 +13,7 @@ from moderation.policy.recorded import batches
 
 NONE: Final = "none"
 """Stands for the verdict of a policy that has no decision for the event and client."""
+NOTHING: Final = "nothing fired"
 EXAMPLES: Final = 20
 _ORDER: Final = {"allow": 0, "review": 1, "block": 2, NONE: 3}
 
@@ -197,7 +198,7 @@ def _example(flip: Flip, event: ScoredEvent, a: Decision | None, b: Decision | N
 
 
 def _rule(decision: Decision | None) -> str:
-    return decision.reasons[0].rule if decision and decision.reasons else "-"
+    return decision.reasons[0].rule if decision and decision.reasons else NOTHING
 
 
 def _verdict_order(item: tuple[tuple[str, str, str], Weight]) -> tuple[str, int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from moderation.events import Decision, Reason, ScoredEvent, Status, Verdict
 from moderation.policy.backtest import put_to
-from moderation.policy.effective import EffectivePolicy
+from moderation.policy.effective import EffectivePolicy, NamedList
 from moderation.policy.schema import alpha2
 from moderation.policy.snapshot import PolicySet
 
@@ -105,7 +105,9 @@ def _thresholds(policy: EffectivePolicy, event: ScoredEvent) -> Iterator[Looked]
 def _others(policy: EffectivePolicy, event: ScoredEvent) -> Iterator[Looked]:
     for named in policy.lists:
         size = len(named.entries) + sum(len(entries) for _, entries in named.sets)
-        yield Looked(named.rule, named.verdict, False, detail=f"no match ({size:,} entries)" if size else "no match")
+        yield Looked(
+            named.rule, named.verdict, False, detail=f"no match ({size:,} {'entry' if size == 1 else 'entries'})"
+        )
     for name, rule in policy.settings.rules.items():
         unasked = event.status is not Status.OK and policy.expressions[name].reads_scores
         yield Looked(f"rules.{name}", rule.verdict, False, detail="not asked: no scores" if unasked else rule.when)
@@ -115,6 +117,13 @@ def _others(policy: EffectivePolicy, event: ScoredEvent) -> Iterator[Looked]:
     if political := policy.settings.political:
         score = event.scores.get("political")
         yield Looked("political.undeclared", political.undeclared, False, "political", score, political.threshold)
+
+
+def _size(named: NamedList) -> int:
+    """Entries of a list; those of a hash bank include the ones written in the policy."""
+    if named.bank is not None:
+        return len(named.bank)
+    return len(named.entries) + sum(len(entries) for _, entries in named.sets)
 
 
 def _by_interest(looked: Looked) -> tuple[bool, float, str]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-WIDTH, HEIGHT = 460, 240
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 34
+WIDTH, HEIGHT = 460, 260
+LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 54
 TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -78,7 +78,7 @@ def _axes(x_name: str) -> Markup:
         parts.append(Markup('<path class="grid" d="M{:.1f} {:.1f}H{:.1f}"/>').format(_x(0), _y(tick), _x(1)))
         parts.append(_text(_x(tick), _y(0) + 14, f"{tick:g}", "middle"))
         parts.append(_text(LEFT - 6, _y(tick) + 4, f"{tick:g}", "end"))
-    parts.append(_text(_x(0.5), HEIGHT - 4, x_name, "middle"))
+    parts.append(_text(_x(0.5), HEIGHT - 24, x_name, "middle"))
     return Markup("").join(parts)
 
 
@@ -99,9 +99,9 @@ def _band(series: Series, number: int) -> Markup:
 
 
 def _legend(name: str, number: int) -> Markup:
-    y = TOP + 12 + 15 * number
-    stroke = Markup('<path class="line s{}" d="M{} {}h14"/>').format(number, LEFT + 10, y - 4)
-    return stroke + _text(LEFT + 28, y, str(escape(name)))
+    x, y = LEFT + 135 * number, HEIGHT - 6
+    stroke = Markup('<path class="line s{}" d="M{} {}h14"/>').format(number, x, y - 4)
+    return stroke + _text(x + 18, y, name)
 
 
 def _mark(mark: Mark) -> Markup:

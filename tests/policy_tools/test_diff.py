@@ -1,0 +1,133 @@
+"""What a changed policy flips: counted right, whatever the order and the size of the recording."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from moderation.errors import ConfigurationError
+from moderation.events import Decision, Reason, ScoredEvent, Verdict
+from moderation.policy import PolicySet, load
+from moderation.policy.diff import EXAMPLES, difference
+from moderation.policy.overlay import client_of, tried
+from tests.policy_tools.recordings import NOW, event, recording
+
+
+class Cut:
+    """A policy set of one rule: adult from a cut up is blocked."""
+
+    def __init__(self, cut: float, client: str = "acme", shadow: bool = False) -> None:
+        self.cut, self.client, self.shadow = cut, client, shadow
+
+    def decide(self, events: Sequence[ScoredEvent], now: datetime) -> list[list[Decision]]:
+        return [[self._decision(each, now)] for each in events]
+
+    def _decision(self, each: ScoredEvent, now: datetime) -> Decision:
+        blocked = each.scores["adult"] >= self.cut
+        passing = f"adult < {self.cut}"
+        reasons = (Reason(rule="cut", verdict=Verdict.BLOCK, would_pass=passing),) if blocked else ()
+        return Decision(
+            decision_id=uuid4(),
+            event_id=each.event_id,
+            client=self.client,
+            surface=each.surface,
+            verdict=Verdict.BLOCK if blocked else Verdict.ALLOW,
+            reasons=reasons,
+            status=each.status,
+            policy=None,
+            shadow=self.shadow,
+            scored_at=each.scored_at,
+            decided_at=now,
+        )
+
+
+def test_the_same_policy_flips_nothing(folder: Path) -> None:
+    policies = load(Path("policies"))
+    found = difference(policies, policies, recording()[0], NOW)
+    assert found.events == 400
+    assert (found.flipped.events, found.flips, found.examples) == (0, {}, [])
+    assert found.decided.events == 800
+
+
+def test_flips_are_counted_by_rule_and_weighed_by_impressions() -> None:
+    events = [
+        event("low", {"adult": 0.2}, impressions=5),
+        event("mid", {"adult": 0.6}, impressions=700),
+        event("unweighed", {"adult": 0.7}),
+        event("high", {"adult": 0.9}, impressions=9),
+    ]
+    found = difference(Cut(0.8), Cut(0.5), events, NOW)
+    assert (found.flipped.events, found.flipped.impressions) == (2, 700)
+    ((flip, weight),) = found.ranked()
+    assert flip == ("acme", "allow", "block", "nothing fired", "cut")
+    assert (weight.events, weight.impressions, found.without_impressions) == (2, 700, 1)
+    assert [example.event_id for example in found.examples] == ["mid", "unweighed"]
+    assert found.examples[0].would_pass == "adult < 0.5"
+
+
+def test_the_way_back_is_the_same_with_sides_changed() -> None:
+    events = recording()[0]
+    events = [each for each in events if each.scores]
+    there, back = (difference(Cut(a), Cut(b), events, NOW) for a, b in ((0.3, 0.6), (0.6, 0.3)))
+    assert there.flipped == back.flipped
+    assert {(f.before, f.after) for f in there.flips} == {("block", "allow")}
+    assert {(f.before, f.after) for f in back.flips} == {("allow", "block")}
+
+
+def test_only_the_heaviest_examples_are_kept() -> None:
+    events = [event(f"e{n}", {"adult": 0.6}, impressions=n) for n in range(3 * EXAMPLES)]
+    found = difference(Cut(0.8), Cut(0.5), events, NOW)
+    assert [example.impressions for example in found.examples] == list(range(3 * EXAMPLES - 1, 2 * EXAMPLES - 1, -1))
+
+
+def test_a_client_on_one_side_only_has_no_verdict_on_the_other() -> None:
+    found = difference(Cut(0.5, "old"), Cut(0.5, "new"), [event("e", {"adult": 0.6})], NOW)
+    assert set(found.verdicts) == {("old", "block", "none"), ("new", "none", "block")}
+
+
+def test_shadow_decisions_are_left_out() -> None:
+    found = difference(Cut(0.5), Cut(0.5, shadow=True), [event("e", {"adult": 0.6})], NOW)
+    assert set(found.verdicts) == {("acme", "block", "none")}
+
+
+class TestOverlay:
+    """A file tried out in the place of its namesake."""
+
+    def test_a_candidate_takes_the_place_of_its_namesake_and_inherits(self, folder: Path) -> None:
+        found = tried(Path("candidate.yaml"), Path("policies"))
+        assert found.mistakes == ()
+        assert [policy.key for policy in found.policies] == ["acme", "zeta"]
+        assert PolicySet(found.policies).policy("acme").version == "8"  # type: ignore[union-attr]
+
+    def test_a_shadow_is_tried_as_if_live(self, folder: Path) -> None:
+        text = Path("candidate.yaml").read_text("utf-8")
+        Path("policies/acme-next.yaml").write_text(text + "shadow: true\n", "utf-8")
+        found = tried(Path("policies/acme-next.yaml"))
+        assert [(policy.key, policy.version, policy.shadow) for policy in found.policies] == [
+            ("acme", "8", False),
+            ("zeta", "unversioned", False),
+        ]
+
+    def test_mistakes_name_the_file_that_was_given(self, folder: Path) -> None:
+        Path("candidate.yaml").write_text("client: acme\nsuitability: mild\n", "utf-8")
+        (mistake,) = tried(Path("candidate.yaml"), Path("policies")).mistakes
+        assert (mistake.file, mistake.line) == ("candidate.yaml", 2)
+
+    @pytest.mark.parametrize(
+        ("text", "client"),
+        [
+            ("client: acme\n", "acme"),
+            ("campaign: spring\nextends: acme\n", "acme"),
+            ("organisation: house\n", None),
+            ("- nothing\n", None),
+        ],
+    )
+    def test_whose_policy_a_file_is(self, folder: Path, text: str, client: str | None) -> None:
+        Path("candidate.yaml").write_text(text, "utf-8")
+        assert client_of(Path("candidate.yaml")) == client
+
+    def test_a_place_that_is_not_there_is_named(self, folder: Path) -> None:
+        with pytest.raises(ConfigurationError, match=r"nowhere\.yaml: cannot be read"):
+            tried(Path("nowhere.yaml"))

@@ -1,0 +1,74 @@
+"""A starting policy passes check and its cases, whatever it was asked to be."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moderation.errors import ConfigurationError
+from moderation.events import Verdict
+from moderation.labels import TOP_LABELS
+from moderation.policy import PolicyMistakes, examine, load
+from moderation.policy.cases import run_cases
+from moderation.policy.newcomer import start
+from moderation.policy.scaffold import Answers
+from moderation.policy.suitability import TIERS
+from tests.policy_tools.recordings import NOW
+
+answers = st.builds(
+    Answers,
+    client=st.sampled_from(["acme", "Ünïted Toys", "x: y", "a #1", "NO", "12"]),
+    tiers=st.fixed_dictionaries(dict.fromkeys(TOP_LABELS, st.sampled_from(TIERS))),
+    description=st.sampled_from([None, 'He said "no": never', "a\\b"]),
+    on_error=st.sampled_from(Verdict),
+    undeclared=st.sampled_from([None, *Verdict]),
+    audit=st.sampled_from([0.0, 0.001, 0.25]),
+)
+
+
+@settings(max_examples=25)
+@given(asked=answers)
+def test_every_answer_makes_a_policy_that_passes_with_every_rule_covered(
+    tmp_path_factory: pytest.TempPathFactory, asked: Answers
+) -> None:
+    folder = tmp_path_factory.mktemp("policies")
+    start(asked, folder, NOW)
+    assert examine(folder).mistakes == ()
+    policies = load(folder)
+    (policy,) = policies.policies
+    result = run_cases(policies, policy, NOW)
+    assert policy.client == asked.client
+    assert result.passed, [case.problems for case in result.results]
+    assert result.uncovered == []
+
+
+def medium(client: str = "new", extends: str | None = None) -> Answers:
+    return Answers(client=client, tiers=dict.fromkeys(TOP_LABELS, "medium"), extends=extends)
+
+
+def test_it_may_extend_a_house(folder: Path) -> None:
+    policy, cases = start(medium(extends="house"), Path("policies"), NOW)
+    assert (policy, cases) == (Path("policies/new.yaml"), Path("policies/new.cases.yaml"))
+    assert load(Path("policies")).policy("new")
+
+
+def test_a_file_in_the_way_is_never_overwritten(folder: Path) -> None:
+    before = Path("policies/acme.yaml").read_bytes()
+    with pytest.raises(ConfigurationError, match=r"policies/acme\.yaml exists already"):
+        start(medium("acme"), Path("policies"), NOW)
+    assert Path("policies/acme.yaml").read_bytes() == before
+
+
+def test_nothing_is_written_where_the_parent_is_unknown(folder: Path) -> None:
+    with pytest.raises(PolicyMistakes, match="there is no policy 'huose' to extend"):
+        start(medium(extends="huose"), Path("policies"), NOW)
+    assert not Path("policies/new.yaml").exists()
+
+
+def test_nothing_is_written_where_what_it_inherits_decides_otherwise(folder: Path) -> None:
+    house = Path("policies/house.yaml")
+    house.write_text(house.read_text("utf-8") + 'rules:\n  all:\n    when: "true"\n    verdict: block\n', "utf-8")
+    with pytest.raises(ConfigurationError, match="what it inherits decides otherwise"):
+        start(medium(extends="house"), Path("policies"), NOW)
+    assert not Path("policies/new.yaml").exists()
