@@ -1,0 +1,1 @@
+"""Faults injected into real workers over a real cluster, under load; then the checker speaks."""

@@ -1,0 +1,60 @@
+"""The servers of the fault tests, one set for the whole session; `--all-faults` asks for every fault."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from stream.sandbox import kafka_cluster
+from tests.faults.run import Run
+from tests.faults.stack import Stack
+from tests.faults.zygote import Zygote
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-faults", action="store_true", help="run every fault test, not only the quick part")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--all-faults", default=False):
+        return
+    slow = [item for item in items if item.get_closest_marker("faults") and Path(__file__).parent in item.path.parents]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    if missing := kafka_cluster.missing_programs():
+        pytest.fail(f"delivery is never tested on a mock: {' and '.join(missing)} missing")
+    with Stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    zygote = Zygote()
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture(scope="module")
+def module_run(stack: Stack, zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    with Run(stack, tmp_path_factory.mktemp("run"), zygote) as run:
+        yield run
+
+
+@pytest.fixture
+def run(module_run: Run) -> Iterator[Run]:
+    """Two scorers and a decider over healthy servers; topics and processes are shared by a module's tests."""
+    module_run.workers()
+    yield module_run
+    module_run.stack.heal()
+
+
+@pytest.fixture
+def make_run(stack: Stack, zygote: Zygote, tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """`make_run(worker={"batch": 1})`: a run of its own, with settings by section."""
+    with ExitStack() as runs:
+        yield lambda **sections: runs.enter_context(Run(stack, tmp_path, zygote, **sections))

@@ -1,0 +1,261 @@
+"""One run: topics and policies of its own, workers, load, a fault, and what the checker says in the end."""
+
+import re
+import subprocess
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import yaml
+from redis import Redis
+
+from moderation.events import Decision
+from moderation.policy import PolicySet
+from moderation.policy import load as load_policies
+from stream.history import ClientsOf, History, Topics, clients_by_policies
+from stream.kafka import create_topics, read_committed
+from stream.sandbox.kafka_cluster import jars, java
+from stream.settings import Settings, TopicSettings, read_settings
+from stream.verify import Findings
+from stream.verify_commands import examine
+from tests.faults.load import CLIENTS, Load
+from tests.faults.stack import Stack
+from tests.faults.supervisor import Supervisor
+from tests.faults.zygote import Zygote
+
+LIVENESS_S: Final = 90.0
+"""No figure of speed: only when to give up waiting. What was measured is printed."""
+
+
+@dataclass
+class Watch:
+    """Reads the decisions as a consumer would, and notes when each was seen."""
+
+    settings: Settings
+    seen: list[float] = field(default_factory=list)
+    decided: dict[tuple[str, str], float] = field(default_factory=dict)
+    versions: set[str] = field(default_factory=set)
+    statuses: Counter[str] = field(default_factory=Counter)
+    wrong_scores: list[str] = field(default_factory=list)
+    policy_hashes: dict[str, set[str]] = field(default_factory=dict)
+    _ending: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._read, name="watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ending.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _read(self) -> None:
+        topics = self.settings.topics
+        records = read_committed(self.settings.kafka, [topics.allow, topics.review, topics.block], follow=True)
+        for record in records:
+            if self._ending.is_set():
+                return
+            if record is not None:
+                self._note(Decision.model_validate_json(record.value or b""))
+
+    def _note(self, decision: Decision) -> None:
+        now = time.monotonic()
+        self.seen.append(now)
+        self.decided.setdefault((decision.event_id, decision.client), now)
+        self.statuses[decision.status.value] += 1
+        if decision.policy is not None:
+            self.policy_hashes.setdefault(decision.client, set()).add(decision.policy.hash)
+        if decision.model is not None:
+            self.versions.add(decision.model.version)
+            self._check_scores(decision)
+
+    def _check_scores(self, decision: Decision) -> None:
+        """The tiny model's scores are the image's colour, and the event names it."""
+        colour = re.findall(r"\d+", decision.context.campaign or "")
+        labels = ("violence", "adult", "political")
+        for label, part in zip(labels, colour, strict=False):
+            if abs(decision.scores.get(label, -1.0) - int(part) / 255) > 0.01:
+                self.wrong_scores.append(decision.event_id)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the checker found, and what was measured.
+
+    first_s:     from the fault's end to the next decision seen, seconds.
+    caught_up_s: from the fault's end until everything sent before it was decided, seconds.
+    """
+
+    history: History
+    findings: Findings
+    sent: int
+    first_s: float
+    caught_up_s: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.sent} records in, {self.history.decided.total()} decisions, {self.history.rejected.total()} "
+            f"rejects; first decision {self.first_s:.1f} s and caught up {self.caught_up_s:.1f} s after the fault"
+        )
+
+
+class Run:
+    """Use as a context manager; `settings` may be overridden by section."""
+
+    def __init__(self, stack: Stack, directory: Path, zygote: Zygote | None = None, **sections: dict[str, Any]) -> None:
+        self.stack = stack
+        self._zygote = zygote
+        self._loads = 0
+        self.name = uuid.uuid4().hex[:6]
+        self.directory = directory
+        self.policies = directory / "policies"
+        self.policies.mkdir(parents=True)
+        for client in CLIENTS:
+            self.write_policy(client)
+        self.settings_file = directory / "settings.yaml"
+        self.settings_file.write_text(yaml.safe_dump(self._sections(sections)))
+        self.settings: Settings = read_settings(self.settings_file)
+        self.supervisor: Supervisor
+        self.watch = Watch(self.settings)
+
+    def __enter__(self) -> Self:
+        replication = len(self.stack.sandbox.kafka)
+        create_topics(self.settings.kafka, self.settings.topics.every(), partitions=4, replication=min(3, replication))
+        self.supervisor = Supervisor(self.directory, self.settings_file, self.name, self._zygote)
+        self.watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.supervisor.stop()
+        self.watch.stop()
+        self.stack.heal()
+
+    def write_policy(self, client: str, version: str = "1", **fields: Any) -> None:
+        content = {"client": client, "version": version, "suitability": "medium", **fields}
+        (self.policies / f"{client}.yaml").write_text(yaml.safe_dump(content))
+
+    def group(self, stage: str) -> str:
+        return f"adjudicate-{stage}-{self.name}"
+
+    def workers(self, scorers: int = 2, deciders: int = 1) -> None:
+        """Make it so many healthy workers, whatever runs now."""
+        wanted = {f"s{n}": "score" for n in range(scorers)} | {f"d{n}": "decide" for n in range(deciders)}
+        for instance in self.supervisor.instances():
+            if instance not in wanted or self.supervisor.has_fault(instance):
+                self.supervisor.remove(instance)
+        for instance in wanted.keys() - set(self.supervisor.instances()):
+            self.supervisor.add(instance, wanted[instance])
+
+    @contextmanager
+    def load(self, per_s: float = 100.0) -> Iterator[Load]:
+        """Load flows and decisions come out before this yields; it stops when the block ends."""
+        self._loads += 1
+        load = Load(self.settings, f"{self.name}-{self._loads}-", per_s, self._loads)
+        load.start()
+        try:
+            self.await_decisions()
+            yield load
+        finally:
+            load.stop()
+
+    def await_decisions(self, more: int = 50, timeout_s: float = LIVENESS_S) -> None:
+        start, deadline = len(self.watch.seen), time.monotonic() + timeout_s
+        while len(self.watch.seen) < start + more:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no decisions for {timeout_s:g} s:\n{self.supervisor.logs()[-8000:]}")
+            time.sleep(0.05)
+
+    def await_exit(self, instance: str, code: int, timeout_s: float = LIVENESS_S) -> float:
+        """Wait until a worker that was added last has ended with this code. Returns when that was."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            exits = [e for e in self.supervisor.exits_since_added(instance) if e.code == code]
+            if exits:
+                return exits[0].at
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"exits: {self.supervisor.exits}\n{self.supervisor.log(instance)[-8000:]}")
+            time.sleep(0.05)
+
+    def forget_scores(self) -> None:
+        """Start the scorers anew over an empty Redis: every image goes to the model again."""
+        with Redis.from_url(self.stack.sandbox.redis_url or "") as redis:
+            redis.flushall()
+        for instance in self.supervisor.instances("score"):
+            self.supervisor.remove(instance)
+            self.supervisor.add(instance, "score")
+
+    def open_transactions(self, transactional_id: str) -> list[str]:
+        """The transaction of this id, as `name: state`, unless it is over."""
+        tool = [
+            "org.apache.kafka.tools.TransactionsCommand",
+            "--bootstrap-server",
+            self.settings.kafka.bootstrap_servers,
+        ]
+        command = [*java(jars()), *tool, "list"]
+        lines = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+        mine = [line.split() for line in lines if line.startswith(transactional_id)]
+        return [" ".join(line) for line in mine if line[-1] not in ("CompleteCommit", "CompleteAbort", "Empty")]
+
+    def loaded_policies(self) -> PolicySet:
+        return load_policies(self.policies)
+
+    def judged(self, fault_end: float, load: Load, *, clients: ClientsOf | None = None) -> Outcome:
+        """The outcome, after asserting that the promise was kept."""
+        outcome = self.outcome(fault_end, load, clients=clients)
+        assert outcome.findings.are_none, f"{outcome.findings}\n{outcome}"
+        assert outcome.history.decided.total() > load.sent
+        assert self.watch.wrong_scores == []
+        return outcome
+
+    def outcome(self, fault_end: float, load: Load, *, clients: ClientsOf | None = None) -> Outcome:
+        """Wait until all is answered, then read everything again and judge it."""
+        clients_of = clients or clients_by_policies(self.loaded_policies())
+        history, findings = examine(self.settings.kafka, self._topics(), clients_of, wait_s=LIVENESS_S)
+        if findings.are_none:
+            # Whoever was fenced or late must not add anything any more.
+            time.sleep(1.0)
+            history, findings = examine(self.settings.kafka, self._topics(), clients_of)
+        first = next((seen for seen in self.watch.seen if seen > fault_end), fault_end)
+        outcome = Outcome(history, findings, load.sent, first - fault_end, self._caught_up(fault_end, load))
+        print(outcome)
+        return outcome
+
+    def _caught_up(self, fault_end: float, load: Load) -> float:
+        sent = load.sent_at
+        before = [
+            seen for (event_id, _), seen in self.watch.decided.items() if sent.get(event_id, fault_end) < fault_end
+        ]
+        return max([0.0, *(seen - fault_end for seen in before)])
+
+    def _sections(self, sections: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        sandbox = self.stack.sandbox
+        settings: dict[str, dict[str, Any]] = {
+            "kafka": {
+                "bootstrap_servers": sandbox.bootstrap_servers,
+                "session_timeout_s": 6,
+                "max_poll_interval_s": 30,
+                "transaction_timeout_s": 8,
+                "request_timeout_s": 5,
+            },
+            "topics": {name: f"{self.name}.{topic}" for name, topic in TopicSettings().model_dump().items()},
+            "worker": {"stop_within_s": 4, "stall_after_s": 60},
+            "triton": {"url": sandbox.triton_grpc, "timeout_s": 2},
+            "redis": {"url": sandbox.redis_url},
+            "images": {"decode_workers": 1},
+        }
+        for section, values in sections.items():
+            settings[section] = settings.get(section, {}) | values
+        return settings | {"policies": str(self.policies)}
+
+    def _topics(self) -> Topics:
+        topics = self.settings.topics
+        return Topics(
+            [topics.creatives, topics.pages], [topics.allow, topics.review, topics.block], topics.rejects, topics.scores
+        )

@@ -1,0 +1,122 @@
+"""The servers the fault tests hurt: three brokers, Triton with the tiny model, Redis."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Final, Self
+
+from confluent_kafka import ConsumerGroupState
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
+
+from stream.sandbox import KafkaOptions, Sandbox, TritonOptions
+from stream.sandbox.part import Part
+
+TINY: Final = Path(__file__).parents[1] / "services" / "model_repository_tiny"
+QUEUE: Final = 6
+"""Requests Triton keeps waiting: few, so that a full queue can be had."""
+
+
+class Stack:
+    """Starts everything, and knows where it hurts. `secure` brokers want TLS and a password."""
+
+    def __init__(self, directory: Path, *, brokers: int = 3, secure: bool = False) -> None:
+        self.directory = directory
+        self.faults_file = directory / "tiny-faults.json"
+        self.models = directory / "models"
+        shutil.copytree(TINY, self.models)
+        self._limit_queue()
+        self.sandbox = Sandbox(
+            directory / "sandbox",
+            kafka_options=KafkaOptions(brokers=brokers, properties=BROKER, secure=secure),
+            triton_options=TritonOptions(
+                model_repository=self.models,
+                arguments=("--model-control-mode=explicit", "--load-model=brand_safety"),
+                environment={"ADJUDICATE_TINY_FAULTS": str(self.faults_file)},
+            ),
+        )
+
+    def __enter__(self) -> Self:
+        self.sandbox.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sandbox.stop()
+
+    @property
+    def admin(self) -> AdminClient:
+        return AdminClient({**self.sandbox.kafka_settings, "log_level": 0})
+
+    # Triton
+
+    def afflict_model(self, **faults: Any) -> None:
+        """Obeyed by the tiny model from its next batch on; without arguments it is well again."""
+        if faults:
+            # Written whole under another name: the model must not read half of it.
+            draft = self.faults_file.with_suffix(".draft")
+            draft.write_text(json.dumps(faults))
+            draft.replace(self.faults_file)
+        else:
+            self.faults_file.unlink(missing_ok=True)
+
+    def swap_model(self, version: int) -> None:
+        """Serve another version, which answers the same."""
+        model = self.models / "brand_safety"
+        shutil.copytree(model / "1", model / str(version), dirs_exist_ok=True)
+        assert self.sandbox.triton is not None
+        self.sandbox.triton.load()
+
+    def _limit_queue(self) -> None:
+        config = self.models / "brand_safety" / "config.pbtxt"
+        config.write_text(config.read_text().replace("max_queue_size: 512", f"max_queue_size: {QUEUE}"))
+
+    # Kafka
+
+    def transaction_coordinator(self, transactional_id: str) -> Part:
+        return self._leader("__transaction_state", transactional_id)
+
+    def group_coordinator(self, group: str) -> Part:
+        return self._leader("__consumer_offsets", group)
+
+    def _leader(self, topic: str, name: str) -> Part:
+        partitions = self.admin.list_topics(topic, timeout=20).topics[topic].partitions
+        leader = partitions[abs(java_hash(name)) % len(partitions)].leader
+        return self.sandbox.kafka[leader - 1]
+
+    def configure_topic(self, topic: str, **values: str) -> None:
+        entries = [
+            ConfigEntry(key.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+            for key, value in values.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        for future in self.admin.incremental_alter_configs([resource]).values():
+            future.result(timeout=30)
+
+    def heal(self) -> None:
+        """Undo what a test may have left behind."""
+        self.afflict_model()
+        for part in self.sandbox.parts:
+            part.resume()
+            if not part.is_alive():
+                part.start()
+        for part in self.sandbox.parts:
+            part.wait_ready()
+
+    def is_group_stable(self, group: str) -> bool:
+        described = self.admin.describe_consumer_groups([group], request_timeout=20)[group].result(timeout=30)
+        return bool(described.state == ConsumerGroupState.STABLE)
+
+
+def java_hash(text: str) -> int:
+    """Java's String.hashCode, by which Kafka spreads groups and transactions over coordinators."""
+    value = 0
+    for character in text.encode("utf-16-be")[1::2]:
+        value = (31 * value + character) & 0xFFFFFFFF
+    return value - (1 << 32) if value & 0x80000000 else value
+
+
+BROKER: Final = {
+    # Abort the transactions of the dead within a second of their timeout, not within ten.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+}
