@@ -107,6 +107,7 @@ class Source:
         self._assigned: set[Position] = set()
         self._paused: set[Position] = set()
         self._at_end: set[Position] = set()
+        self._is_closing = False
         self._consumer = Consumer(
             {
                 **client_config(settings),
@@ -157,6 +158,10 @@ class Source:
                 records.append(_record(message))
                 self._at_end.discard(records[-1].position)
         # A rebalance served inside this very call may have taken a partition whose records came before it.
+        return self.owned(records)
+
+    def owned(self, records: list[Record]) -> list[Record]:
+        """Those of the partitions that are assigned now."""
         return [record for record in records if record.position in self._assigned]
 
     def is_at_end(self) -> bool:
@@ -204,6 +209,8 @@ class Source:
         return total
 
     def close(self) -> None:
+        """Leave. What is in flight must have been settled before: rebalances on the way out are not told."""
+        self._is_closing = True
         self._consumer.close()
 
     def _is_end(self, message: Message) -> bool:
@@ -214,11 +221,15 @@ class Source:
         return True
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._is_closing:
+            return
         log.info("partitions assigned", partitions=_names(partitions))
         self._assigned |= _positions(partitions)
         self._membership = consumer.consumer_group_metadata()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._is_closing:
+            return
         membership = consumer.consumer_group_metadata()
         if not consumer.memberid():
             # Expelled since the brokers asked for them: this proof says nothing and would be believed.
@@ -230,6 +241,8 @@ class Source:
         self._forget(partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._is_closing:
+            return
         log.warning("partitions lost", partitions=_names(partitions))
         self._listener.on_lost()
         self._forget(partitions)
