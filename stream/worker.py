@@ -91,6 +91,7 @@ class Worker:
         self._fenced: deque[float] = deque(maxlen=_FENCED_LIMIT)
         self._backoff_s = _FIRST_BACKOFF_S
         self._must_rewind = False
+        self._is_drained = True
         self._stopping = False
         self._source: Source
         self._sink: Sink
@@ -153,12 +154,16 @@ class Worker:
         if self._in_flight or self._transaction_since is not None:
             return self._source.take(limits.batch, limits.linger_s)
         first = self._source.take(1, 0.05)
-        return first + self._source.take(limits.batch - 1, limits.linger_s) if first and limits.batch > 1 else first
+        if not first or limits.batch == 1:
+            return first
+        # The second read may lose the partition of the first.
+        return self._source.owned(first + self._source.take(limits.batch - 1, limits.linger_s))
 
     def _start(self, records: Sequence[Record]) -> None:
         if self._must_rewind:
             # A rebalance inside the read gave up on earlier records: these come again after the rewind.
             return
+        self._is_drained = len(records) < self._settings.worker.batch
         if records:
             self._in_flight.append(_Batch(records, self._stage.submit(records)))
         elif not self._in_flight:
@@ -202,11 +207,12 @@ class Worker:
         self.progress.written(len(batch.records))
 
     def _commit_if_due(self) -> None:
-        """3. Commit when the transaction is old enough, or nothing else is on its way."""
+        """3. Commit when the transaction is old enough, or nothing more is on its way."""
         if self._transaction_since is None:
             return
         age_s = time.monotonic() - self._transaction_since
-        if not self._in_flight or age_s >= self._settings.worker.commit_interval_s:
+        nothing_to_come = self._is_drained and not self._in_flight
+        if nothing_to_come or age_s >= self._settings.worker.commit_interval_s:
             self._commit()
 
     def _commit(self) -> None:
