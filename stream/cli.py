@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from moderation.errors import AdjudicateError
-from stream import policy_commands, schema_commands, settings_commands, verify_commands
+from stream import policy_commands, sandbox_commands, schema_commands, settings_commands, verify_commands
 from stream.demo import commands as demo_commands
-from stream.sandbox import commands as sandbox_commands
 
 app = typer.Typer(
     name="adjudicate",

@@ -73,6 +73,17 @@ def _install(target: Path, python: PythonLibrary, packages: str) -> None:
         program.chmod(0o755)
 
 
+def _assemble(model: Path) -> None:
+    """The served graph holds weights that come from a package: a checkout has only its parts."""
+    if not (model / "towers").is_dir():
+        return
+    try:
+        from moderation.training.assemble import assemble  # noqa: PLC0415 - only this needs onnx
+    except ModuleNotFoundError as error:
+        raise SandboxError(f"package {error.name} is missing: install the extra `sandbox`") from error
+    assemble(model)
+
+
 def default_model_repository() -> Path:
     """`model_repository/` of the checkout, else of the current directory. Raises SandboxError."""
     roots = (Path(__file__).resolve().parents[2], Path.cwd())
@@ -100,6 +111,7 @@ class TritonServer(Part):
     def _command(self, root: Path) -> list[str]:
         server = root / "wheel" / "pytriton" / "tritonserver"
         repository = (self.options.model_repository or default_model_repository()).absolute()
+        _assemble(repository / MODEL)
         addresses = {"grpc": self.grpc, "http": self.http, "metrics": self.metrics}
         binds = [
             option
