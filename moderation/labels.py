@@ -15,9 +15,7 @@ SUB_LABELS: Final[dict[str, tuple[str, ...]]] = {
 
 TOP_LABELS: Final[tuple[str, ...]] = tuple(SUB_LABELS)
 
-LABELS: Final[tuple[str, ...]] = tuple(
-    label for top, subs in SUB_LABELS.items() for label in (top, *subs)
-)
+LABELS: Final[tuple[str, ...]] = tuple(label for top, subs in SUB_LABELS.items() for label in (top, *subs))
 """Every known label, each top label before its own sub-labels."""
 
 
