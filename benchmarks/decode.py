@@ -4,9 +4,9 @@
 
 One run, interleaved, in processor seconds of the process (a busy machine stretches wall time, not these):
 (1) `views` as it is, (2) its decoding and resizing alone, without the perceptual hash, (3) Pillow's convert and
-resize as everyone writes it, (4) simplejpeg and OpenCV with nothing around them, (5) OpenCV alone. Then how far the pixels are from a
-full decode with an area average, and the decode pool against one process calling `views`, in wall time.
-The images are drawn by code.
+resize as everyone writes it, (4) simplejpeg and OpenCV with nothing around them, (5) OpenCV alone. Then how far
+the pixels are from a full decode with an area average, and the decode pool against one process calling `views`,
+in wall time. The images are drawn by code.
 """
 
 import argparse

@@ -26,7 +26,7 @@ def views(data: bytes, size: int, limits: Limits) -> Views:
     if word == "hang":
         time.sleep(3600)
     if word == "slow":
-        time.sleep(float(argument))
+        time.sleep(float(argument.partition(":")[0]))
     if word == "eat":
         return views(b"x" * (8 << 30), size, limits)
     if word == "raise":
