@@ -1,0 +1,100 @@
+"""Entries made comparable, and large sets of them."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from moderation.events import AdContext, Verdict
+from moderation.policy import load
+from moderation.policy.lists import DigestSet, EntryMistake, HashBank, canonical, pages, probes, suffixes
+from tests.policy.making import decide, write
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "compared"),
+    [
+        ("adomain", "Shop.Example.", "shop.example"),
+        ("domain", "bücher.example", "xn--bcher-kva.example"),
+        ("crid", " Cr-1 ", "Cr-1"),
+        ("page_url", "https://News.example/a/b/?q=1#top", "news.example/a/b"),
+        ("page_url", "news.example/a/*", "news.example/a/*"),
+        ("content_sha256", "AB" * 32, "ab" * 32),
+    ],
+)
+def test_entries_are_compared_in_one_form(kind: str, written: str, compared: str) -> None:
+    assert canonical(kind, written) == compared
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [
+        ("adomain", "https://shop.example"),
+        ("adomain", "shop"),
+        ("domain", "*.shop.example"),
+        ("domain", "a b.example"),
+        ("page_url", "/only/a/path"),
+        ("page_url", "http://[::1"),
+        ("content_sha256", "abc"),
+        ("perceptual_hash", "g" * 64),
+    ],
+)
+def test_entries_that_match_nothing_are_refused(kind: str, written: str) -> None:
+    with pytest.raises(EntryMistake):
+        canonical(kind, written)
+
+
+def test_what_a_domain_and_a_page_match() -> None:
+    assert list(suffixes("A.b.example.com.")) == ["a.b.example.com", "b.example.com", "example.com"]
+    assert list(pages("https://x.example/a/b")) == ["x.example/a/b", "x.example/a/b/*", "x.example/a/*", "x.example/*"]
+
+
+def test_a_page_without_a_domain_is_probed_by_its_host() -> None:
+    context = AdContext(page_url="https://m.news.example/story")
+    assert probes("domain", context, None) == [("m.news.example", "news.example")]
+
+
+@pytest.mark.parametrize("context", [{"domain": "[x"}, {"page_url": "http://x/%"}, {"adomain": ["", ".", "\u2028"]}])
+def test_odd_contexts_break_nothing(tmp_path: Path, context: dict[str, object]) -> None:
+    text = "client: acme\nlists: {block: {domain: [a.example], adomain: [a.example], page_url: [a.example/*]}}"
+    assert decide(load(write(tmp_path, acme=text)), context=context).verdict is Verdict.ALLOW
+
+
+def test_a_large_list_file_is_found_exactly_and_takes_sixteen_bytes_each(tmp_path: Path) -> None:
+    write(tmp_path, acme="client: acme\nlists: {block: {content_sha256: {files: [bad.txt]}}}")
+    hashes = [hashlib.sha256(str(n).encode()).hexdigest() for n in range(20_000)]
+    (tmp_path / "bad.txt").write_text("# known bad\n" + "\n".join(hashes[:10_000]) + "  # the last\n")
+    policies = load(tmp_path)
+    (named,) = policies.policies[0].lists
+    ((_, digests),) = named.sets
+    assert digests.digests.nbytes == 16 * 10_000
+    for index in (0, 5_000, 9_999):
+        assert decide(policies, content_sha256=hashes[index]).verdict is Verdict.BLOCK
+    for index in (10_000, 19_999):
+        assert decide(policies, content_sha256=hashes[index]).verdict is Verdict.ALLOW
+
+
+def test_one_file_named_by_many_policies_is_read_and_held_once(tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_text("bad.example\n")
+    text = "client: {}\nlists: {{block: {{domain: {{files: [bad.txt]}}}}}}"
+    policies = load(write(tmp_path, acme=text.format("acme"), bravo=text.format("bravo")))
+    sets = [policy.lists[0].sets[0][1] for policy in policies.policies]
+    assert sets[0] is sets[1]
+    assert decide(policies, clients=("bravo",), context={"domain": "www.bad.example"}).verdict is Verdict.BLOCK
+
+
+def test_a_digest_set_holds_what_it_was_given() -> None:
+    digests = DigestSet.of(["a", "b", "a"])
+    assert len(digests) == 2
+    assert "a" in digests and "b" in digests and "c" not in digests
+    assert "a" not in DigestSet.of([])
+
+
+def test_hash_banks_match_a_bit_by_bit_count() -> None:
+    draw = np.random.default_rng(7)
+    hashes = [draw.bytes(32).hex() for _ in range(50)]
+    probe = hashes[3]
+    for distance in (0, 100, 128, 140, 256):
+        by_hand = [i for i, h in enumerate(hashes) if (int(h, 16) ^ int(probe, 16)).bit_count() <= distance]
+        assert HashBank.of(hashes, distance).near(probe).tolist() == by_hand
