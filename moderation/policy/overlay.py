@@ -1,7 +1,7 @@
 """A policy file tried out among the others of a folder, without putting it there."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -31,9 +31,10 @@ def tried(place: Path, among: Path | None = None) -> Examination:
         return examine(place)
     folder = among or place.parent
     text = _SHADOW.sub("shadow: false", _text(place))
-    texts = _others(folder, identity(text))
-    name = place.name if place.name not in texts else f"tried-{place.name}"
-    found = examine_text({**texts, name: text}, folder)
+    others = dict(_texts(folder))
+    name = _place_for(identity(text), place.name, others)
+    live = {path: other for path, other in others.items() if not _SHADOW.search(other)}
+    found = examine_text({**live, name: text}, folder)
     mistakes = [replace(m, file=str(place if m.file == name else folder / m.file)) for m in found.mistakes]
     return Examination(found.policies, tuple(sorted(mistakes)), found.files)
 
@@ -57,8 +58,13 @@ def client_of(place: Path) -> str | None:
     return found.parent if found.kind == "campaign" else found.name
 
 
-def _others(folder: Path, taken: Identity | None) -> dict[str, str]:
-    return {name: text for name, text in _texts(folder) if identity(text) != taken and not _SHADOW.search(text)}
+def _place_for(whose: Identity | None, name: str, others: Mapping[str, str]) -> str:
+    """Where a file is tried: its namesake's place, so that list files are found; else a name nobody has."""
+    namesakes = (
+        path for path, text in others.items() if whose and not _SHADOW.search(text) and identity(text) == whose
+    )
+    free = name if name not in others or _SHADOW.search(others[name]) else f"tried-{name}"
+    return next(namesakes, free)
 
 
 def _texts(folder: Path) -> Iterator[tuple[str, str]]:

@@ -115,6 +115,20 @@ class TestOverlay:
         (mistake,) = tried(Path("candidate.yaml"), Path("policies")).mistakes
         assert (mistake.file, mistake.line) == ("candidate.yaml", 2)
 
+    def test_list_files_are_found_where_the_namesake_stands(self, folder: Path) -> None:
+        Path("policies/eu").mkdir()
+        Path("policies/eu/bad.txt").write_text("bad.example\n", "utf-8")
+        lists = "lists:\n  block:\n    adomain: {files: [bad.txt]}\n"
+        Path("policies/eu/euro.yaml").write_text("client: euro\nsuitability: low\n" + lists, "utf-8")
+        Path("candidate.yaml").write_text("client: euro\nsuitability: high\n" + lists, "utf-8")
+        assert tried(Path("candidate.yaml"), Path("policies")).mistakes == ()
+
+    def test_a_name_that_somebody_else_has_is_no_hindrance(self, folder: Path) -> None:
+        other = Path("elsewhere/zeta.yaml")
+        other.parent.mkdir()
+        other.write_text("client: theta\nsuitability: low\n", "utf-8")
+        assert [policy.key for policy in tried(other, Path("policies")).policies] == ["acme", "theta", "zeta"]
+
     @pytest.mark.parametrize(
         ("text", "client"),
         [
