@@ -5,7 +5,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -182,21 +182,17 @@ class Source:
     def rewind(self) -> None:
         """Back to the committed offsets of every assigned partition.
 
-        Raises BrokerError if the brokers do not say what they are.
+        Given up and taken again, rather than `seek`: that waits without end where a rebalance overtakes it,
+        while a partition taken anew starts at its committed offset, asked for until the brokers say it.
+        Raises BrokerError; call it again then.
         """
-        assigned = self._consumer.assignment()
-        if not assigned:
-            return
+        self.resume()
         try:
-            self._at_end.clear()
-            for committed in self._consumer.committed(assigned, timeout=self._settings.request_timeout_s):
-                if committed.error is not None:
-                    # Not knowing is not "none committed": from the beginning, all would be written twice.
-                    raise BrokerError(f"cannot go back to the committed offsets: {committed.error}")
-                start = committed.offset if committed.offset >= 0 else OFFSET_BEGINNING
-                self._consumer.seek(TopicPartition(committed.topic, committed.partition, start))
+            self._consumer.incremental_unassign(self._consumer.assignment())
+            self._consumer.incremental_assign(_partitions(self._assigned))
         except KafkaException as error:
             raise BrokerError(f"cannot go back to the committed offsets: {error}") from error
+        self._at_end.clear()
 
     def lag(self) -> int | None:
         """Records on the assigned partitions that are not consumed yet, from what was last fetched."""
@@ -248,9 +244,13 @@ class Source:
         self._forget(partitions)
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
-        self._assigned -= _positions(partitions)
-        self._paused -= _positions(partitions)
-        self._at_end -= _positions(partitions)
+        gone = _positions(partitions)
+        if paused := self._paused & gone:
+            # Else they would still be paused when they come back.
+            self._consumer.resume(_partitions(paused))
+        self._assigned -= gone
+        self._paused -= gone
+        self._at_end -= gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,7 +456,7 @@ _NUMBERS: Final = re.compile(r"\d+")
 
 def create_topics(settings: KafkaSettings, topics: Iterable[str], *, partitions: int, replication: int = 1) -> None:
     """Make the topics that do not exist yet. Raises BrokerError."""
-    admin = AdminClient(client_config(settings))
+    admin = AdminClient(client_config(settings), logger=_StructlogBridge("admin"))
     wanted = [NewTopic(topic, num_partitions=partitions, replication_factor=replication) for topic in topics]
     for topic, outcome in admin.create_topics(wanted, operation_timeout=30).items():
         try:
@@ -506,8 +506,17 @@ def produce_all(settings: KafkaSettings, outputs: Iterable[Output], on_sent: Cal
             failures.append(error)
         on_sent()
 
-    producer = Producer({**client_config(settings), "enable.idempotence": True, "linger.ms": 5,
-                         "message.max.bytes": 32 * 1024 * 1024, "compression.type": "none"})  # fmt: skip
+    producer = Producer(
+        {
+            **client_config(settings),
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "message.max.bytes": 32 * 1024 * 1024,
+            # librdkafka would let a large folder pile up to 1 GiB in memory.
+            "queue.buffering.max.kbytes": 65536,
+        },
+        logger=_StructlogBridge("writer"),
+    )
     count = 0
     for count, output in enumerate(outputs, start=1):  # noqa: B007
         _enqueue(producer, output, delivered)
@@ -537,18 +546,24 @@ def _enqueue(producer: Producer, output: Output, delivered: Callable[[KafkaError
 
 def read_committed(
     settings: KafkaSettings, topics: Sequence[str], *, follow: bool = False, idle_s: float = 0.5
-) -> Iterator[Record | None]:
+) -> Generator[Record | None]:
     """Every committed record of `topics` from the beginning, without joining a group.
 
     Ends at what was the end when called; with `follow` it goes on for ever. Yields None whenever nothing
     came for `idle_s` seconds, so that a caller can look at the clock. Raises BrokerError.
     """
     consumer = Consumer(
-        {**client_config(settings), "group.id": "adjudicate-reader", "enable.auto.commit": False,
-         "isolation.level": "read_committed", "enable.partition.eof": True, "fetch.queue.backoff.ms": 10,
-         "fetch.wait.max.ms": 50},
+        {
+            **client_config(settings),
+            "group.id": "adjudicate-reader",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "fetch.queue.backoff.ms": 10,
+            "fetch.wait.max.ms": 50,
+        },
         logger=_StructlogBridge("reader"),
-    )  # fmt: skip
+    )
     try:
         unfinished = _everything(consumer, topics, settings.request_timeout_s)
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in unfinished])

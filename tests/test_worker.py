@@ -46,6 +46,9 @@ class Broker:
     def rewind(self) -> None:
         self.calls.append("rewind")
 
+    def owned(self, batch: list[Record]) -> list[Record]:
+        return batch
+
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def is_at_end(self) -> bool:
