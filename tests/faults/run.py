@@ -222,12 +222,17 @@ class Run:
             # Whoever was fenced or late must not add anything any more.
             time.sleep(1.0)
             history, findings = examine(self.settings.kafka, self._topics(), clients_of)
-        first = next((seen for seen in self.watch.seen if seen > fault_end), fault_end)
-        outcome = Outcome(history, findings, load.sent, first - fault_end, self._caught_up(fault_end, load))
+        first_s, caught_up_s = self.first_after(fault_end), self.caught_up(fault_end, load)
+        outcome = Outcome(history, findings, load.sent, first_s, caught_up_s)
         print(outcome)
         return outcome
 
-    def _caught_up(self, fault_end: float, load: Load) -> float:
+    def first_after(self, moment: float) -> float:
+        """Seconds from then to the next decision."""
+        return next((seen - moment for seen in self.watch.seen if seen > moment), 0.0)
+
+    def caught_up(self, fault_end: float, load: Load) -> float:
+        """Seconds from then until everything sent before was decided."""
         sent = load.sent_at
         before = [
             seen for (event_id, _), seen in self.watch.decided.items() if sent.get(event_id, fault_end) < fault_end
