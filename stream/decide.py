@@ -5,8 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from moderation.errors import EventError
-from moderation.events import Decision, ScoredEvent, Verdict
-from moderation.policy import PolicySet
+from moderation.events import ScoredEvent, Verdict
+from moderation.policy import Encoded, PolicySet
 from stream import metrics
 from stream.kafka import Output, Record
 from stream.parse import parse_scored_event
@@ -42,24 +42,23 @@ class DecideStage:
     def _decide(self, records: Sequence[Record]) -> Outputs:
         parsed = [_parsed(record) for record in records]
         events = [event for event in parsed if isinstance(event, ScoredEvent)]
-        decided = iter(self._policies().decide(events, datetime.now(UTC)))
+        policies, now = self._policies(), datetime.now(UTC)
+        decided = iter(policies.decide_encoded(events, now, redecision=self._redecision))
         return [
-            [self._output(decision) for decision in next(decided)]
+            [self._output(event.event_id, decision) for decision in next(decided)]
             if isinstance(event, ScoredEvent)
             else [self._rejected(record, event)]
             for record, event in zip(records, parsed, strict=True)
         ]
 
-    def _output(self, decision: Decision) -> Output:
-        if self._redecision:
-            decision = decision.model_copy(update={"redecision": True})
+    def _output(self, event_id: str, decision: Encoded) -> Output:
         topic = self._settings.topics.shadow if decision.shadow else self._topic_of[decision.verdict]
         if not decision.shadow:
             metrics.VERDICTS.labels(decision.client, decision.verdict.value).inc()
         # One key per event and client: a re-decision follows the decision it replaces, in the same partition.
-        key = f"{decision.client}:{decision.event_id}"
-        headers = {"decision_id": str(decision.decision_id).encode(), "client": decision.client.encode()}
-        return Output(topic, key.encode(), decision.model_dump_json().encode(), headers)
+        key = f"{decision.client}:{event_id}"
+        headers = {"decision_id": decision.decision_id.encode(), "client": decision.client.encode()}
+        return Output(topic, key.encode(), decision.value, headers)
 
     def _rejected(self, record: Record, error: EventError) -> Output:
         metrics.REJECTS.labels(self.name, error.reason).inc()

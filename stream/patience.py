@@ -1,12 +1,13 @@
 """A model that is away is waited for: events stay on the broker rather than fail.
 
-A call is retried until `triton.patience_s` has passed; meanwhile `is_away` tells the worker to stop
-consuming. Only then does a batch get `MODEL_UNAVAILABLE`, and each client's policy its say.
+A call is retried, each time with twice the deadline, until `triton.patience_s` has passed; meanwhile
+`is_away` tells the worker to stop consuming. Only then does a batch get `MODEL_UNAVAILABLE`, and each
+client's policy its say.
 """
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -44,7 +45,8 @@ class PatientModel:
 
     def score(self, images: NDArray[np.uint8]) -> Scores:
         """Scores of `[B,S,S,3] uint8`, all by one model version. Raises ModelError when patience ends."""
-        scores = self._retrying(self._score_once, images)
+        deadlines = self._deadlines()
+        scores = self._retrying(lambda: self._score_once(images, next(deadlines)))
         self._note_presence()
         return scores
 
@@ -66,10 +68,17 @@ class PatientModel:
         self._closing.set()
         self._classifier.close()
 
-    def _score_once(self, images: NDArray[np.uint8]) -> Scores:
+    def _deadlines(self) -> Iterator[float]:
+        """A server that is slow, not away, would never finish within a deadline that stays too short."""
+        deadline_s = self._settings.timeout_s
+        while True:
+            yield deadline_s
+            deadline_s = min(deadline_s * 2, max(self._settings.patience_s, self._settings.timeout_s))
+
+    def _score_once(self, images: NDArray[np.uint8], deadline_s: float) -> Scores:
         most = self._settings.max_batch
         parts = [images[start : start + most] for start in range(0, len(images), most)]
-        answers = [self._classifier.submit(part, self._settings.timeout_s) for part in parts]
+        answers = [self._classifier.submit(part, deadline_s) for part in parts]
         return _joined([answer.result() for answer in answers])
 
     def _pause(self, seconds: float) -> None:

@@ -6,17 +6,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from moderation.classifier import TritonAddress, TritonClassifier
+from moderation.classifier import TritonClassifier
 from moderation.errors import ConfigurationError
 from moderation.events import ScoredEvent, Surface
-from moderation.images import Limits
 from stream.cache import ScoreCache
-from stream.decode import DecodePool
 from stream.kafka import Record, read_committed
 from stream.parse import EVENT_HEADER
 from stream.patience import PatientModel
 from stream.score import ScoreStage
 from stream.settings import CacheSettings, RedisSettings, Settings
+from stream.start import decode_pool, triton_address
 
 
 def from_topic(settings: Settings, topic: str) -> Iterator[ScoredEvent]:
@@ -51,17 +50,6 @@ def score_image(path: Path, surface: Surface, context: dict[str, object], settin
 
 def _stage(settings: Settings) -> ScoreStage:
     triton = settings.triton.model_copy(update={"patience_s": 5.0})
-    address = TritonAddress(
-        triton.url, triton.model, triton.version, triton.tls_ca, triton.tls_certificate, triton.tls_key
-    )
-    model = PatientModel(TritonClassifier(address), triton)
-    images = settings.images
-    limits = Limits(max_bytes=images.max_bytes, max_pixels=images.max_pixels, max_total_pixels=images.max_total_pixels)
-    pool = DecodePool(
-        workers=1,
-        size=model.spec().size,
-        limits=limits,
-        timeout_s=images.decode_timeout_s,
-        memory_bytes=images.decode_memory_bytes,
-    )
+    model = PatientModel(TritonClassifier(triton_address(triton)), triton)
+    pool = decode_pool(settings, model.spec().size)
     return ScoreStage(settings, model, pool, ScoreCache(CacheSettings(entries=0), RedisSettings()), None)

@@ -31,13 +31,13 @@ log = structlog.get_logger()
 def run_score(settings: Settings) -> None:
     """The scoring worker. Waits for the model before it consumes anything."""
     _prepare(settings)
-    model = PatientModel(TritonClassifier(_address(settings.triton)), settings.triton)
+    model = PatientModel(TritonClassifier(triton_address(settings.triton)), settings.triton)
     spec = model.spec()
     log.info("model found", **spec.stamp.model_dump(), labels=spec.labels, size=spec.size)
     stage = ScoreStage(
         settings,
         model,
-        _decode_pool(settings, spec.size),
+        decode_pool(settings, spec.size),
         ScoreCache(settings.cache, settings.redis),
         _fetcher(settings),
     )
@@ -91,13 +91,13 @@ def _run(settings: Settings, stage: Stage, *, group: str | None = None, stop_at_
         stage.close()
 
 
-def _address(triton: TritonSettings) -> TritonAddress:
+def triton_address(triton: TritonSettings) -> TritonAddress:
     return TritonAddress(
         triton.url, triton.model, triton.version, triton.tls_ca, triton.tls_certificate, triton.tls_key
     )
 
 
-def _decode_pool(settings: Settings, size: int) -> DecodePool:
+def decode_pool(settings: Settings, size: int) -> DecodePool:
     images = settings.images
     return DecodePool(
         workers=images.decode_workers or os.cpu_count() or 1,

@@ -1,11 +1,15 @@
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from moderation.classifier import Scores
 from moderation.errors import ImageError, ModelError, ModelOverloaded, ModelRejected, ModelUnavailable
 from moderation.events import Reject, ScoredEvent, Status
 from stream.cache import ScoreCache
@@ -198,3 +202,14 @@ def test_nothing_private_reaches_the_scores_topic() -> None:
         text = json.dumps(scored(made, json_record("a", png(), **fields))[0].model_dump(mode="json"))
     assert "https://a.example/x" in text
     assert not any(secret in text for secret in ("123", "u:pw", "192.0.2.9", "u-9"))
+
+
+def test_a_slow_model_gets_longer_deadlines_until_it_can_finish() -> None:
+    class Slow(FakeClassifier):
+        def submit(self, images: NDArray[np.uint8], timeout_s: float) -> "Future[Scores]":
+            if timeout_s < 3.0:
+                self.failures = [ModelOverloaded("deadline")]
+            return super().submit(images, timeout_s)
+
+    with stage(Slow(), settings=Settings(triton=TritonSettings(patience_s=60, timeout_s=1.0))) as made:
+        assert scored(made, json_record("a", png()))[0].status is Status.OK

@@ -3,11 +3,11 @@
 import base64
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import IO, Final, cast
+from typing import IO, Final
 
 from moderation.errors import SandboxError
 from moderation.events import Decision, ImageEvent, Reject, ScoredEvent, Status
@@ -88,8 +88,7 @@ class Conversation:
 
     def _receive(self, sending: "Future[int]", workers: Workers, file: IO[bytes], patience_s: float) -> None:
         stopped, last_news = False, time.monotonic()
-        answers = cast(Generator[Record | None, None, None], read_committed(self._kafka, ANSWERS, follow=True))
-        with closing(answers) as records:
+        with closing(read_committed(self._kafka, ANSWERS, follow=True)) as records:
             for record in records:
                 if record is not None:
                     self._take(record, file)

@@ -23,6 +23,7 @@ from stream.demo.tables import bar
 from stream.sandbox.part import Leash
 from stream.sandbox.triton_server import TritonOptions, TritonServer
 from stream.settings import TritonSettings
+from stream.start import triton_address
 
 
 def present_scores(paths: Sequence[Path], settings: TritonSettings, url: str | None, *, as_json: bool) -> None:
@@ -44,7 +45,7 @@ def present_scores(paths: Sequence[Path], settings: TritonSettings, url: str | N
 def _classifier(settings: TritonSettings, url: str | None) -> Iterator[TritonClassifier]:
     """The server that was named, by argument or settings, else one of our own."""
     if url or settings.model_fields_set:
-        yield from _connected(replace(_address(settings), url=url or settings.url))
+        yield from _connected(replace(triton_address(settings), url=url or settings.url))
         return
     Console(stderr=True).print("[bold]·[/] Starting Triton (name a running one with --triton)", highlight=False)
     with _own_triton() as server:
@@ -70,12 +71,6 @@ def _connected(address: TritonAddress) -> Iterator[TritonClassifier]:
         yield classifier
     finally:
         classifier.close()
-
-
-def _address(triton: TritonSettings) -> TritonAddress:
-    return TritonAddress(
-        triton.url, triton.model, triton.version, triton.tls_ca, triton.tls_certificate, triton.tls_key
-    )
 
 
 def as_line(each: Classified) -> dict[str, Any]:
