@@ -1,5 +1,6 @@
 """What the commands of policies are given: recorded scores, policies by name, words that must be known."""
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -63,6 +64,8 @@ def scores_with_progress(source: str, settings: Path | None) -> Iterator[Iterato
 
 def recorded(source: str, settings: Path | None, advance: Callable[[int], None]) -> Iterator[ScoredEvent]:
     """Scored events of a JSON Lines file (`.gz` too), of standard input (`-`), or of `topic:NAME`."""
+    if source == "-" and sys.stdin.isatty():
+        raise ConfigurationError("no scores: give --scores FILE, or pipe them into standard input")
     if not source.startswith(TOPIC):
         return scored_events(Path(source), advance)
     from stream.score_sources import from_topic  # noqa: PLC0415 - Kafka and Triton only where they are asked

@@ -8,6 +8,8 @@ from markupsafe import Markup
 WIDTH, HEIGHT = 460, 260
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 54
 TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+_CROWDED: Final = 0.85
+"""From here on a name right of its line would leave the chart."""
 
 
 class Series(NamedTuple):
@@ -106,4 +108,5 @@ def _legend(name: str, number: int) -> Markup:
 
 def _mark(mark: Mark) -> Markup:
     line = Markup('<path class="mark" d="M{:.1f} {:.1f}V{:.1f}"/>').format(_x(mark.x), _y(0), _y(1))
-    return line + _text(_x(mark.x) + 3, _y(0) - 4, f"{mark.name} {mark.x:g}", klass="mark")
+    side, anchor = (3, "start") if mark.x < _CROWDED else (-3, "end")
+    return line + _text(_x(mark.x) + side, _y(0) - 4, f"{mark.name} {mark.x:g}", anchor, "mark")

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from moderation.errors import ConfigurationError
 from moderation.policy import PolicyMistakes
 from stream.policy_commands import policy
+from stream.policy_inputs import recorded
 from tests.policy_tools.recordings import event, write_scores
 
 Golden = Callable[[str, str], None]
@@ -137,6 +138,11 @@ class TestExplain:
         told = json.loads(result.stdout)
         assert (told["event_id"], told["verdict"]) == ("piped", "block")
         assert told["rules"][0]["rule"] == "thresholds.creative.adult.block"
+
+    def test_nothing_waits_for_a_keyboard(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        with pytest.raises(ConfigurationError, match="no scores: give --scores FILE"):
+            recorded("-", None, lambda _: None)
 
     def test_an_event_that_is_not_there(self, folder: Path) -> None:
         result = run("explain", "acme", *SCORES, "--event", "nope")
