@@ -84,8 +84,8 @@ class HashEntries(Entries):
     distance: int = Field(PDQ_MATCH, ge=0, le=64, description="Bits of 256 that may differ.")
 
 
-EntryList = Annotated[Entries, BeforeValidator(_bare_list)]
-HashEntryList = Annotated[HashEntries, BeforeValidator(_bare_list)]
+EntryList = Annotated[Entries, BeforeValidator(_bare_list, json_schema_input_type=list[Text | float] | Entries)]
+HashEntryList = Annotated[HashEntries, BeforeValidator(_bare_list, json_schema_input_type=list[str] | HashEntries)]
 
 
 class AllowList(Strict):
@@ -184,7 +184,10 @@ class PolicyFile(Layer):
 
 
 def json_schema() -> Mapping[str, Any]:
-    """The JSON Schema that editors check a policy file with."""
+    """The JSON Schema that editors check a policy file with, published as `docs/schema/policy.schema.json`:
+
+    python -c "import json, moderation.policy.schema as s; print(json.dumps(s.json_schema(), indent=2))"
+    """
     schema = PolicyFile.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Adjudicate policy"
