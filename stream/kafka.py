@@ -23,7 +23,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from moderation.errors import BrokerError, ProducerLost, TransactionAborted
+from moderation.errors import BrokerError, ConfigurationError, ProducerLost, TransactionAborted
 from stream.settings import KafkaSettings
 
 log = structlog.get_logger()
@@ -269,10 +269,14 @@ class Sink:
     """A transactional producer. After `ProducerLost` it must be discarded and a new one made."""
 
     def __init__(self, settings: KafkaSettings, *, transactional_id: str) -> None:
-        """Fences every earlier producer of the same id. Raises ProducerLost."""
+        """Fences every earlier producer of the same id.
+
+        Raises ProducerLost, or ConfigurationError where the brokers do not let us in.
+        """
         self._timeout_s = settings.request_timeout_s
         self._failures: list[KafkaError] = []
         self._refusals: list[Refusal] = []
+        self._shut_out: KafkaError | None = None
         self._producer = Producer(
             {
                 **client_config(settings),
@@ -285,10 +289,27 @@ class Sink:
                 "retry.backoff.ms": 10,
                 "compression.type": "lz4",
                 "queue.buffering.max.kbytes": 131072,
+                "error_cb": self._note_shut_out,
             },
             logger=_StructlogBridge("producer"),
         )
-        self._call(self._producer.init_transactions, self._timeout_s)
+        self._start(settings)
+
+    def _start(self, settings: KafkaSettings) -> None:
+        try:
+            self._call(self._producer.init_transactions, self._timeout_s)
+        except BrokerError as error:
+            self._producer.poll(0)
+            if self._shut_out is None:
+                raise
+            raise ConfigurationError(
+                f"the brokers at {settings.bootstrap_servers} do not let us in: {self._shut_out.str()}; check "
+                "kafka.security_protocol, kafka.sasl_* and kafka.ssl_*"
+            ) from error
+
+    def _note_shut_out(self, error: KafkaError) -> None:
+        if error.code() in _SHUT_OUT:
+            self._shut_out = error
 
     def begin(self) -> None:
         self._failures.clear()
@@ -373,6 +394,7 @@ class Sink:
             raise _translated(error) from error
 
 
+_SHUT_OUT: Final = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
 _FENCED: Final = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 _NEVER_TAKEN: Final = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG}
 
