@@ -1,10 +1,12 @@
 """The servers of the fault tests, one set for the whole session; `--all-faults` asks for every fault."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import structlog
 
 from stream.sandbox import kafka_cluster
 from tests.faults.run import Run
@@ -24,11 +26,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in slow]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quiet() -> None:
+    """What clients here say of brokers that are killed on purpose is no news."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if missing := kafka_cluster.missing_programs():
         pytest.fail(f"delivery is never tested on a mock: {' and '.join(missing)} missing")
-    with Stack(tmp_path_factory.mktemp("stack")) as stack:
+    with Stack.below(tmp_path_factory.mktemp("stack")) as stack:
         yield stack
 
 

@@ -86,7 +86,9 @@ class Events:
 
     def _good(self, number: int, **fields: Any) -> Output:
         index = self._random.randrange(_IMAGES)
-        return self._event(number, self._pictures[index], context={"campaign": f"{self._colours[index]}"}, **fields)
+        page = "https://reader:pass@news.example/story?uid=uid-4711#top"
+        context = {"campaign": f"{self._colours[index]}", "page_url": page}
+        return self._event(number, self._pictures[index], context=context, **fields)
 
     def _trouble(self, number: int) -> Output:
         topic = self._random.choice(self._topics)
@@ -112,7 +114,8 @@ class Events:
     def _fields(self, number: int) -> dict[str, Any]:
         self.current = f"{self._prefix}{number}"
         named = [[], [], ["acme"], ["bolt", "cozy"]][number % 4]
-        return {"event_id": self.current, "surface": ("creative", "page")[number % 2], "clients": named}
+        private = {"user": {"id": "uid-4711"}, "device": {"ip": "203.0.113.9"}}
+        return {"event_id": self.current, "surface": ("creative", "page")[number % 2], "clients": named} | private
 
 
 class Load:

@@ -154,7 +154,7 @@ class Run:
             self.supervisor.add(instance, wanted[instance])
 
     @contextmanager
-    def load(self, per_s: float = 100.0) -> Iterator[Load]:
+    def load(self, per_s: float = 40.0) -> Iterator[Load]:
         """Load flows and decisions come out before this yields; it stops when the block ends."""
         self._loads += 1
         load = Load(self.settings, f"{self.name}-{self._loads}-", per_s, self._loads)
@@ -165,7 +165,7 @@ class Run:
         finally:
             load.stop()
 
-    def await_decisions(self, more: int = 50, timeout_s: float = LIVENESS_S) -> None:
+    def await_decisions(self, more: int = 30, timeout_s: float = LIVENESS_S) -> None:
         start, deadline = len(self.watch.seen), time.monotonic() + timeout_s
         while len(self.watch.seen) < start + more:
             if time.monotonic() > deadline:

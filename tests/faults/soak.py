@@ -265,7 +265,7 @@ def main() -> int:
 
 
 def _soak_in(directory: Path, options: argparse.Namespace, console: Console) -> int:
-    with Stack(directory) as stack, Run(stack, directory / "run") as run:
+    with Stack.below(directory) as stack, Run(stack, directory / "run") as run:
         run.workers(scorers=2, deciders=2)
         samples = Samples(run)
         with samples.taken():

@@ -19,23 +19,26 @@ QUEUE: Final = 6
 
 
 class Stack:
-    """Starts everything, and knows where it hurts. `secure` brokers want TLS and a password."""
+    """Servers that are there already, and where they hurt. `faults_file` is what the tiny model obeys."""
 
-    def __init__(self, directory: Path, *, brokers: int = 3, secure: bool = False) -> None:
-        self.directory = directory
-        self.faults_file = directory / "tiny-faults.json"
-        self.models = directory / "models"
-        shutil.copytree(TINY, self.models)
-        self._limit_queue()
-        self.sandbox = Sandbox(
-            directory / "sandbox",
-            kafka_options=KafkaOptions(brokers=brokers, properties=BROKER, secure=secure),
-            triton_options=TritonOptions(
-                model_repository=self.models,
-                arguments=("--model-control-mode=explicit", "--load-model=brand_safety"),
-                environment={"ADJUDICATE_TINY_FAULTS": str(self.faults_file)},
-            ),
+    def __init__(self, sandbox: Sandbox, faults_file: Path, models: Path = TINY) -> None:
+        self.sandbox = sandbox
+        self.faults_file = faults_file
+        self.models = models
+
+    @classmethod
+    def below(cls, directory: Path, *, brokers: int = 3) -> Self:
+        """A stack of its own, not started, with its files below `directory`."""
+        faults_file, models = directory / "tiny-faults.json", directory / "models"
+        shutil.copytree(TINY, models)
+        _limit_queue(models)
+        triton = TritonOptions(
+            model_repository=models,
+            arguments=("--model-control-mode=explicit", "--load-model=brand_safety"),
+            environment={"ADJUDICATE_TINY_FAULTS": str(faults_file)},
         )
+        kafka = KafkaOptions(brokers=brokers, properties=BROKER)
+        return cls(Sandbox(directory / "sandbox", kafka_options=kafka, triton_options=triton), faults_file, models)
 
     def __enter__(self) -> Self:
         self.sandbox.start()
@@ -66,10 +69,6 @@ class Stack:
         shutil.copytree(model / "1", model / str(version), dirs_exist_ok=True)
         assert self.sandbox.triton is not None
         self.sandbox.triton.load()
-
-    def _limit_queue(self) -> None:
-        config = self.models / "brand_safety" / "config.pbtxt"
-        config.write_text(config.read_text().replace("max_queue_size: 512", f"max_queue_size: {QUEUE}"))
 
     # Kafka
 
@@ -106,6 +105,11 @@ class Stack:
     def is_group_stable(self, group: str) -> bool:
         described = self.admin.describe_consumer_groups([group], request_timeout=20)[group].result(timeout=30)
         return bool(described.state == ConsumerGroupState.STABLE)
+
+
+def _limit_queue(models: Path) -> None:
+    config = models / "brand_safety" / "config.pbtxt"
+    config.write_text(config.read_text().replace("max_queue_size: 512", f"max_queue_size: {QUEUE}"))
 
 
 def java_hash(text: str) -> int:

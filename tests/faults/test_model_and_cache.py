@@ -67,7 +67,7 @@ def test_a_slow_model_and_a_full_queue_shed_nothing(make_run: Callable[..., Run]
     """Consumption pauses and resumes, no rebalance is caused, memory stays flat."""
     run = make_run(cache={"entries": 0}, worker={"batch": 8})
     run.workers(scorers=3)
-    with run.load(per_s=150) as load:
+    with run.load(per_s=80) as load:
         time.sleep(8)
         rebalances = run.supervisor.logs().count("partitions assigned")
         before = run.supervisor.memory()

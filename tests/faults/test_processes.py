@@ -106,7 +106,7 @@ def test_a_stalled_worker_ends_itself_and_is_started_again(make_run: Callable[..
 
 @pytest.mark.parametrize("instance", ["s0", "d0"])
 def test_told_to_stop_under_load_it_leaves_nothing_open(run: Run, instance: str) -> None:
-    with run.load(per_s=200) as load:
+    with run.load(per_s=80) as load:
         started = time.monotonic()
         code = run.supervisor.remove(instance, signal.SIGTERM)
         took_s = time.monotonic() - started
