@@ -45,6 +45,38 @@ def assemble(model: Model = _MODEL) -> None:
         typer.echo(build(model))
 
 
+def evaluate(
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.html and report.json.")],
+    manifest: Annotated[
+        Path | None, typer.Option("--manifest", help="Labelled images; the recipe's own if not given.")
+    ] = None,
+    recipe: Recipe = Path("recipes/brand_safety.yaml"),
+    model: Model = _MODEL,
+    split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "val",
+    as_json: Annotated[bool, typer.Option("--json", help="Print report.json too.")] = False,
+) -> None:
+    """Hold the served graph against a manifest: HTML with plots, and JSON. Needs no torch."""
+    with _clear_errors("train"):
+        from moderation.training import examine
+        from moderation.training import recipe as recipes
+
+        with _progress() as told:
+            made = examine.examine(recipes.read(recipe), model, manifest, split, out, told)
+    typer.echo(made.machine.read_text(encoding="utf-8") if as_json else made.summary)
+    typer.echo(f"wrote {made.people}", err=True)
+
+
+def export(recipe: Recipe = Path("recipes/brand_safety.yaml"), work: Work = _WORK) -> None:
+    """Write the checkpoint in WORK as a Triton model; int8 ships only where it is as good as fp32."""
+    with _clear_errors("train"):
+        from moderation.training import examine
+        from moderation.training import recipe as recipes
+
+        with _progress() as told:
+            text = examine.export_checkpoint(recipes.read(recipe), work, told)
+    typer.echo(text)
+
+
 @contextmanager
 def _clear_errors(extra: str) -> Iterator[None]:
     """Mistakes of the caller end in one message and exit code 2, without a traceback."""

@@ -7,6 +7,7 @@ ours to commit, so `1/model.onnx` is built where it is served. Needs `onnx` and 
 import hashlib
 import importlib.metadata
 import importlib.resources
+import json
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ ADULT_MEANS: Final = (104.0, 117.0, 123.0)
 """Means of B, G, R that open_nsfw subtracts (its `classify_nsfw.py`)."""
 
 BRAND_TOWER: Final = "towers/brand.onnx"
+PLAN: Final = "towers/plan.json"
 SERVED: Final = "1/model.onnx"
 LABELS: Final = "labels.txt"
 
@@ -41,13 +43,37 @@ def assemble(model: Path) -> Path:
     stamp = _stamp(model)
     if served.is_file() and _stamp_of(served) == stamp:
         return served
-    graph = join(_read(model / BRAND_TOWER), adult_tower(), read_labels(model))
+    graph = joined(model)
+    if towers := _plan(model):
+        from moderation.training import quantize  # noqa: PLC0415 - fp32 needs no onnxruntime
+
+        graph = quantize.apply(graph, towers, ranges(model))
     onnx.helper.set_model_props(graph, {"parts": stamp})
     served.parent.mkdir(parents=True, exist_ok=True)
     scratch = served.with_suffix(f".{os.getpid()}.partial")
     onnx.save(graph, scratch)
     scratch.replace(served)
     return served
+
+
+def joined(model: Path) -> onnx.ModelProto:
+    """Both towers of `model` in one fp32 graph."""
+    return join(_read(model / BRAND_TOWER), adult_tower(), read_labels(model))
+
+
+def ranges(model: Path) -> Path:
+    """Where the activations lie, measured at export: what int8 is built from."""
+    return model / "towers" / "ranges.json"
+
+
+def write_plan(model: Path, towers: tuple[str, ...]) -> None:
+    """Which towers `assemble` turns to int8; none for fp32."""
+    (model / PLAN).write_text(json.dumps({"int8": list(towers)}) + "\n", encoding="utf-8")
+
+
+def _plan(model: Path) -> tuple[str, ...]:
+    plan = model / PLAN
+    return tuple(json.loads(plan.read_text(encoding="utf-8"))["int8"]) if plan.is_file() else ()
 
 
 def read_labels(model: Path) -> tuple[str, ...]:
@@ -158,6 +184,8 @@ def _stamp(model: Path) -> str:
         if not part.is_file():
             raise ConfigurationError(f"{part}: missing; run `adjudicate export`")
         digest.update(part.read_bytes())
+    for part in (model / PLAN, ranges(model)):
+        digest.update(part.read_bytes() if part.is_file() else b"-")
     try:
         digest.update(importlib.metadata.version(ADULT_PACKAGE).encode())
     except importlib.metadata.PackageNotFoundError as exc:

@@ -14,9 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-MEAN: Final = 127.0
-SCALE: Final = 128.0
-"""Pixels become (x − 127) / 128, as the weights were trained."""
+from moderation.training.tower import PIXEL_MEAN, PIXEL_SCALE
 
 WIDTH: Final = 1280
 """Channels after the last convolution, in every Lite variant."""
@@ -85,7 +83,7 @@ class Backbone(nn.Module):
 
     def activations(self, image: Tensor) -> Tensor:
         """What the tail is fed: `[B,size,size,3] uint8` → `[B,C,h,w]`."""
-        x = (image.permute(0, 3, 1, 2).float() - MEAN) / SCALE
+        x = (image.permute(0, 3, 1, 2).float() - PIXEL_MEAN) / PIXEL_SCALE
         return self.stem(x)  # type: ignore[no-any-return]
 
     def pooled(self, activations: Tensor) -> Tensor:

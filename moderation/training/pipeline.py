@@ -26,6 +26,10 @@ SOURCE_SIDE: Final = 288
 """Views are drawn from images of this side, so that a crop still has pixels to lose."""
 
 
+_SPACE_IMAGES: Final = 2500
+"""Training images that the embedding space is learnt from: ten for each of its 256 directions."""
+
+
 def run(recipe: Recipe, work: Path, progress: Progress = silent) -> Checkpoint:
     """Train `recipe`. Raises ConfigurationError (a ManifestError with every bad row) before anything starts."""
     work.mkdir(parents=True, exist_ok=True)
@@ -115,10 +119,13 @@ def _finished(
     recipe: Recipe, network: Network, decoded: Decoded, skipped: tuple[Skipped, ...], leaks: int, progress: Progress
 ) -> Checkpoint:
     """Calibrate on the validation split and learn what the training data look like."""
-    features = network.embed(decoded.pixels, progress)
-    train, val = decoded.data.split == "train", decoded.data.split == "val"
-    calibration = calibrate.fit(network.logits(features[val]), decoded.data.targets[val])
-    space = calibrate.embedding_space(features[train], features[val], recipe.embedding)
+    val = np.flatnonzero(decoded.data.split == "val")
+    train = np.flatnonzero(decoded.data.split == "train")
+    some = np.random.default_rng(recipe.seed).permutation(train)[:_SPACE_IMAGES]
+    seen = network.embed(decoded.pixels[np.sort(some)], progress)
+    unseen = network.embed(decoded.pixels[val], progress)
+    calibration = calibrate.fit(network.logits(unseen), decoded.data.targets[val])
+    space = calibrate.embedding_space(seen, unseen, recipe.embedding)
     head = network.head
     weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
     heads = Heads(

@@ -6,7 +6,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from moderation.errors import ConfigurationError
-from moderation.training.schema import Schema, Strict, Where
+from moderation.training.schema import Label, Schema, Strict, Where
 
 
 class Weight(Strict):
@@ -68,6 +68,8 @@ class Recipe(Strict):
     cut: int = Field(0, ge=0, le=30)
     embedding: int = Field(256, ge=8, le=1280)
     data: Schema
+    also: tuple[Label, ...] = Field((), description="Labels of another tower: evaluated, not trained.")
+    slices: dict[str, Where] = Field({}, description="Named parts of a manifest that a report shows apart.")
     rows: tuple[Weight, ...] = ()
     views: Views = Views()
     fit: Fit = Fit()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
@@ -38,13 +39,20 @@ class Served:
 
     def __call__(self, images: NDArray[np.uint8], progress: Progress = silent) -> Answers:
         """Score `[N,S,S,3] uint8`."""
-        parts = []
-        for start in range(0, len(images), _CHUNK):
-            chunk = np.ascontiguousarray(images[start : start + _CHUNK])
-            parts.append(self.session.run(["scores", "uncertainty", "embedding"], {"image": chunk}))
-            progress("score", min(start + _CHUNK, len(images)), len(images))
-        scores, uncertainty, embedding = (np.concatenate(column) for column in zip(*parts, strict=True))
+        scores, uncertainty, embedding = outputs(self.session, ("scores", "uncertainty", "embedding"), images, progress)
         return Answers(scores, uncertainty.reshape(-1), embedding)
+
+
+def outputs(
+    session: Any, names: tuple[str, ...], images: NDArray[np.uint8], progress: Progress = silent
+) -> tuple[NDArray[np.float32], ...]:
+    """The named outputs for `[N,S,S,3] uint8`, each `[N,…]`."""
+    parts = []
+    for start in range(0, len(images), _CHUNK):
+        chunk = np.ascontiguousarray(images[start : start + _CHUNK])
+        parts.append(session.run(list(names), {"image": chunk}))
+        progress("score", min(start + _CHUNK, len(images)), len(images))
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
 def open_model(model: Path, threads: int = 2) -> Served:
@@ -52,10 +60,11 @@ def open_model(model: Path, threads: int = 2) -> Served:
     return Served(read_labels(model), session(model / SERVED, threads))
 
 
-def session(path: Path, threads: int = 2) -> Any:
-    """An ONNX Runtime session on the CPU."""
-    if not path.is_file():
-        raise ConfigurationError(f"{path}: missing; run `adjudicate assemble`")
+def session(model: Path | onnx.ModelProto, threads: int = 2) -> Any:
+    """An ONNX Runtime session on the CPU, of a file or of a graph in memory."""
+    if isinstance(model, Path) and not model.is_file():
+        raise ConfigurationError(f"{model}: missing; run `adjudicate assemble`")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    content = str(model) if isinstance(model, Path) else model.SerializeToString()
+    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])

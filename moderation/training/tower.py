@@ -13,6 +13,10 @@ from moderation.training.assemble import IR_VERSION, OPSET
 
 Array = NDArray[np.float32]
 
+PIXEL_MEAN: Final = 127.0
+PIXEL_SCALE: Final = 128.0
+"""Pixels become (x − 127) / 128, as EfficientNet-Lite was trained (its `efficientnet_lite_builder.py`)."""
+
 _SIX: Final = 6.0
 """Where ReLU6 ends."""
 
@@ -71,41 +75,50 @@ class _Graph:
         return name
 
 
-def build(
-    stages: Sequence[Stage], heads: Heads, size: int, mean: float, scale: float, about: Mapping[str, str]
-) -> onnx.ModelProto:
+def build(stages: Sequence[Stage], heads: Heads, size: int, about: Mapping[str, str]) -> onnx.ModelProto:
     """`image [B,size,size,3] uint8` RGB → `scores`, `uncertainty`, `embedding`; `about` becomes metadata."""
     graph = _Graph()
-    value = _preprocess(graph, mean, scale)
-    for index, stage in enumerate(stages):
-        value = _stage(graph, stage, value, f"stage{index}")
-    pooled = graph.add("GlobalAveragePool", [value], "pooled")
-    features = graph.add("Flatten", [pooled], "features", axis=1)
-    _scores(graph, heads, features)
-    _uncertainty(graph, heads, features)
+    _features(graph, stages)
+    _scores(graph, heads, "features")
+    _uncertainty(graph, heads, "features")
     widths = {"scores": len(heads.labels), "uncertainty": 1, "embedding": heads.project.shape[1]}
+    return _model(graph, size, widths, {"labels": ",".join(heads.labels), **about})
+
+
+def features_only(stages: Sequence[Stage], size: int) -> onnx.ModelProto:
+    """`image [B,size,size,3] uint8` RGB → `features [B,F]`: what the heads are fitted on."""
+    graph = _Graph()
+    _features(graph, stages)
+    return _model(graph, size, {"features": stages[-1].convs[-1].weight.shape[0]}, {})
+
+
+def _model(graph: _Graph, size: int, widths: Mapping[str, int], about: Mapping[str, str]) -> onnx.ModelProto:
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", size, size, 3])
+    outputs = [helper.make_tensor_value_info(k, TensorProto.FLOAT, ["batch", w]) for k, w in widths.items()]
     model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "brand_tower",
-            [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", size, size, 3])],
-            [helper.make_tensor_value_info(k, TensorProto.FLOAT, ["batch", w]) for k, w in widths.items()],
-            initializer=graph.weights,
-        ),
+        helper.make_graph(graph.nodes, "brand_tower", [image], outputs, initializer=graph.weights),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="adjudicate",
     )
-    helper.set_model_props(model, {"labels": ",".join(heads.labels), **about})
+    helper.set_model_props(model, dict(about))
     onnx.checker.check_model(model)
     return model
 
 
-def _preprocess(graph: _Graph, mean: float, scale: float) -> str:
+def _features(graph: _Graph, stages: Sequence[Stage]) -> None:
+    value = _preprocess(graph)
+    for index, stage in enumerate(stages):
+        value = _stage(graph, stage, value, f"stage{index}")
+    pooled = graph.add("GlobalAveragePool", [value], "pooled")
+    graph.add("Flatten", [pooled], "features", axis=1)
+
+
+def _preprocess(graph: _Graph) -> str:
     pixels = graph.add("Cast", ["image"], "pixels", to=TensorProto.FLOAT)
     planes = graph.add("Transpose", [pixels], "planes", perm=[0, 3, 1, 2])
-    centred = graph.add("Sub", [planes, graph.constant("pixel_mean", np.float32(mean).reshape(1))], "centred")
-    return graph.add("Mul", [centred, graph.constant("pixel_scale", np.float32(1 / scale).reshape(1))], "scaled")
+    centred = graph.add("Sub", [planes, graph.constant("pixel_mean", np.array([PIXEL_MEAN], np.float32))], "centred")
+    return graph.add("Mul", [centred, graph.constant("pixel_scale", np.array([1 / PIXEL_SCALE], np.float32))], "scaled")
 
 
 def _stage(graph: _Graph, stage: Stage, value: str, name: str) -> str:

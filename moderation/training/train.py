@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from moderation.training.backbone import WIDTH, Backbone, load
+from moderation.training.checkpoint import stages_of
 from moderation.training.losses import MultiLabelLoss
 from moderation.training.pixels import Progress, silent
 from moderation.training.recipe import Recipe
+from moderation.training.served import outputs, session
+from moderation.training.tower import features_only
 from moderation.training.views import TrainingSet
-
-_CHUNK = 16
 
 
 @dataclass(slots=True)
@@ -29,14 +30,9 @@ class Network:
     head: nn.Linear
 
     def embed(self, images: NDArray[np.uint8], progress: Progress = silent) -> NDArray[np.float32]:
-        """`[N,S,S,3] uint8` → pooled features `[N,1280]`."""
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(images), _CHUNK):
-                chunk = torch.from_numpy(np.ascontiguousarray(images[start : start + _CHUNK]))
-                parts.append(self.backbone(chunk).numpy())
-                progress("embed", min(start + _CHUNK, len(images)), len(images))
-        return np.concatenate(parts)
+        """`[N,S,S,3] uint8` → pooled features `[N,1280]`, by the runtime that will serve them."""
+        graph = features_only(stages_of(self.backbone), self.backbone.image_size)
+        return outputs(session(graph), ("features",), images, progress)[0]
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """`[N,1280]` → `[N,L]`."""

@@ -81,7 +81,7 @@ _BATCHING: Final = """dynamic_batching {
   max_queue_delay_microseconds: 2000
   default_queue_policy {
     timeout_action: REJECT
-    default_timeout_microseconds: 800000
+    default_timeout_microseconds: 5000000
     allow_timeout_override: true
     max_queue_size: 512
   }

@@ -1,0 +1,105 @@
+"""`adjudicate evaluate` and `adjudicate export`: from folders and files to the pure parts and back."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from moderation.errors import ConfigurationError
+from moderation.training import checkpoint, dataset, report, served
+from moderation.training.assemble import assemble
+from moderation.training.evaluate import evaluate
+from moderation.training.export import export
+from moderation.training.pixels import Decoded, Progress, decode, silent
+from moderation.training.recipe import Recipe
+from moderation.training.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Where a report lies, and what a terminal shows of it."""
+
+    machine: Path
+    people: Path
+    summary: str
+
+
+def examine(
+    recipe: Recipe, model: Path, manifest: Path | None, split: str, out: Path, progress: Progress = silent
+) -> Examined:
+    """Report on the served graph in `model`. Raises ConfigurationError for what cannot be read."""
+    graph = served.open_model(model)
+    schema = _published(recipe, graph.labels)
+    data = _part(manifest or recipe.manifest, schema, split)
+    with tempfile.TemporaryDirectory() as folder:
+        decoded = decode(data, graph.size, Path(folder) / "pixels.npy", progress)
+        answers = graph(decoded.pixels, progress)
+        found = evaluate(decoded.data, schema.names(), answers.scores, recipe.slices)
+        found.facts.update(_about(model, manifest or recipe.manifest, split, decoded))
+        found.facts["uncertainty"] = _uncertainty(answers)
+        machine, people = report.write(out, found, schema.names(), answers.scores, decoded)
+    return Examined(machine, people, summary(found.facts))
+
+
+def _published(recipe: Recipe, labels: tuple[str, ...]) -> Schema:
+    """The recipe's labels in the order in which the model publishes them."""
+    known = {label.name: label for label in (*recipe.data.labels, *recipe.also)}
+    if absent := [name for name in labels if name not in known]:
+        raise ConfigurationError(f"the recipe says nothing of {', '.join(absent)}, which the model scores")
+    return Schema(labels=tuple(known[name] for name in labels))
+
+
+def _part(manifest: Path, schema: Schema, split: str) -> dataset.Dataset:
+    data = dataset.read(manifest, schema)
+    rows = np.flatnonzero(data.split == split)
+    if not len(rows):
+        raise ConfigurationError(f"{manifest}: no row is in split {split!r}")
+    return data.take(rows)
+
+
+def _about(model: Path, manifest: Path, split: str, decoded: Decoded) -> dict[str, Any]:
+    return {
+        "model": model.name,
+        "manifest": manifest.name,
+        "split": split,
+        "skipped": [{"path": one.path.name, "reason": one.reason} for one in decoded.skipped],
+    }
+
+
+def _uncertainty(answers: served.Answers) -> dict[str, float]:
+    points = np.quantile(answers.uncertainty, (0.5, 0.95, 0.99))
+    return {"median": float(points[0]), "95%": float(points[1]), "99%": float(points[2])}
+
+
+def summary(facts: dict[str, Any]) -> str:
+    """A table for a terminal."""
+    lines = [
+        f"{'label':18s} {'pos':>5s} {'neg':>5s} {'AP':>6s} {'AUC':>6s} {'R@1%':>6s} {'R@5%':>6s} {'ECE':>6s} {'FA@.5':>6s}"
+    ]
+    for name, told in facts["labels"].items():
+        counts = f"{name:18s} {told['positives']:5d} {told['negatives']:5d}"
+        alarms = f"{told.get('false_alarms_at_half', float('nan')):6.3f}"
+        if "refused" in told:
+            lines.append(f"{counts} {told['refused']}; false alarms at 0.5: {alarms}")
+            continue
+        low, high = (point["recall"]["value"] for point in told["operating_points"])
+        numbers = (told["average_precision"]["value"], told["auc"]["value"], low, high, told["calibration_error"])
+        lines.append(f"{counts} {' '.join(f'{number:6.3f}' for number in numbers)} {alarms}")
+    return "\n".join(lines)
+
+
+def export_checkpoint(recipe: Recipe, work: Path, progress: Progress = silent) -> str:
+    """Export WORK/checkpoint into the recipe's model folder and assemble it; returns what was decided."""
+    trained = checkpoint.load(work / "checkpoint")
+    data = _part(recipe.manifest, recipe.data, "val")
+    with tempfile.TemporaryDirectory() as folder:
+        decoded = decode(data, recipe.size, Path(folder) / "pixels.npy", progress)
+        told = export(trained, recipe, decoded.pixels, decoded.data.targets)
+    path = assemble(recipe.model)
+    gates = "\n".join(
+        f"int8 of {name}: AP lost {gate['precision_lost']:.4f}, decisions flipped {gate['flipped']:.4f}"
+        for name, gate in told["gates"].items()
+    )
+    return f"{gates}\nwrote {path}"
