@@ -3,8 +3,9 @@
     python -m benchmarks.policies [--json] [--clients N] [--images N] [--repeats N]
 
 One run, interleaved, in CPU time, so that a noisy machine is noisy for all: (1) the verdict matrix from
-arrays, (2) a plain Python loop over the same thresholds, (3) one CEL expression per client, evaluated per pair. Each gives the same
-verdicts, which is checked. Then what a worker really does with them: `decide_encoded` (JSON bytes), `decide`
+arrays, (2) a plain Python loop over the same thresholds, (3) one CEL expression per client, evaluated per
+pair. Each gives the same verdicts, which is checked. Then what a worker really does with them:
+`decide_encoded` (JSON bytes), `decide`
 (Decision models), and the memory that 1,000 clients take.
 """
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _DECISION_FIELDS: Final = frozenset(Decision.model_fields)
 _HEAD: Final = b'{"schema_version":%d,"decision_id":"' % SCHEMA_VERSION
+_NULL: Final = b"null"
 _TRUE_FALSE: Final = (b"false", b"true")
 
 
@@ -120,7 +121,7 @@ class EventWording:
 
     def encoded(self, policy: PolicyWording, judged: "Judged") -> Encoded:
         """The same decision as JSON, byte for byte what `Decision.model_dump_json` writes."""
-        verdict, reasons, sampled = judged.judgement
+        verdict, reasons, _ = judged.judgement
         told = self._tell(judged.judgement)
         identity = _dashed(self._decision_id(judged.client, policy.hash))
         statement = _statement(verdict, reasons, policy.name, told.facts, self._event)
@@ -132,12 +133,8 @@ class EventWording:
             told.verdict_json,
             policy.stamp_json,
             self._facts_json,
-            b"null" if statement is None else to_json(statement),
-            told.adtech_json,
-            _TRUE_FALSE[policy.shadow],
-            b',"audit_sample":',
-            _TRUE_FALSE[sampled],
-            self._times_json,
+            _NULL if statement is None else to_json(statement),
+            told.tails[policy.shadow],
         )
         return Encoded(verdict, policy.shadow, judged.client, identity, b"".join(pieces))
 
@@ -166,14 +163,15 @@ class EventWording:
             reasons=reasons,
             facts="; ".join(_fact(reason) for reason in reasons if reason.verdict is not Verdict.ALLOW),
             adtech=adtech,
-            adtech_json=b',"adtech":%s%s,"shadow":' % (to_json(adtech), self._redecision_json),
+            tails=(self._tail(adtech, sampled, _TRUE_FALSE[False]), self._tail(adtech, sampled, _TRUE_FALSE[True])),
             verdict_json=b',"surface":%s,"verdict":%s,"reasons":%s,"status":%s,"policy":'
             % (to_json(event.surface), to_json(verdict), to_json(reasons), to_json(event.status)),
         )
 
-    @property
-    def _redecision_json(self) -> bytes:
-        return b',"redecision":' + _TRUE_FALSE[self._redecision]
+    def _tail(self, adtech: AdtechTerms, sampled: bool, shadow: bytes) -> bytes:
+        flags = (_TRUE_FALSE[self._redecision], shadow, _TRUE_FALSE[sampled])
+        written = b',"redecision":%s,"shadow":%s,"audit_sample":%s' % flags
+        return b',"adtech":' + to_json(adtech) + written + self._times_json
 
     @cached_property
     def _event_json(self) -> bytes:
@@ -198,7 +196,8 @@ class _Told(NamedTuple):
     reasons: tuple[Reason, ...]
     facts: str
     adtech: AdtechTerms
-    adtech_json: bytes
+    tails: tuple[bytes, bytes]
+    """From the ad-tech terms to the end, for a live and for a shadow policy."""
     verdict_json: bytes
 
 
