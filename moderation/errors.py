@@ -19,7 +19,11 @@ from moderation.events import Status
 
 
 class AdjudicateError(Exception):
-    """Root of the tree. `str()` is one line for a user: what is wrong and what to do."""
+    """Root of the tree. `str()` says to a user what is wrong and what to do."""
+
+    def explained(self) -> str:
+        """The same with all there is to show, for a terminal."""
+        return str(self)
 
 
 class ConfigurationError(AdjudicateError):

@@ -260,7 +260,7 @@ class Reject(Frozen):
     rejected_at: datetime
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -66,5 +66,5 @@ def main() -> None:
     try:
         app()
     except AdjudicateError as error:
-        sys.stderr.write(f"adjudicate: {error}\n")
+        sys.stderr.write(f"adjudicate: {error.explained()}\n")
         sys.exit(2)

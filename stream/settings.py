@@ -128,6 +128,10 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
+    application: str = Field(
+        "adjudicate",
+        description="Begins every consumer group and transactional id: two deployments on one Kafka need two.",
+    )
     instance: str = Field(
         default_factory=socket.gethostname,
         description="Name of this worker, stable over restarts and unique among its kind.",

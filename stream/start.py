@@ -64,7 +64,7 @@ def run_replay(settings: Settings, since: datetime) -> None:
     """
     _prepare(settings)
     policies = load(settings.policies)
-    group = f"adjudicate-replay-{policies.hash[:12]}-{since:%Y%m%dT%H%M%SZ}"
+    group = f"{settings.application}-replay-{policies.hash[:12]}-{since:%Y%m%dT%H%M%SZ}"
     start_group_at(settings.kafka, group, settings.topics.scores, int(since.timestamp() * 1000))
     _run(settings, DecideStage(settings, lambda: policies, redecision=True), group=group, stop_at_end=True)
 

@@ -81,7 +81,7 @@ class Worker:
         """With `stop_at_end`, `run` returns once everything there was has been read and committed."""
         self._settings = settings
         self._stage = stage
-        self._group = group or f"adjudicate-{stage.name}"
+        self._group = group or f"{settings.application}-{stage.name}"
         self._stop_at_end = stop_at_end
         self._in_flight: deque[_Batch] = deque()
         self._unsent_offsets: dict[Position, int] = {}

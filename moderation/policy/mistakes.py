@@ -62,6 +62,10 @@ class PolicyMistakes(PolicyError):
         self.mistakes: tuple[Mistake, ...] = tuple(sorted(mistakes))
         super().__init__(summary(self.mistakes))
 
+    def explained(self) -> str:
+        """Every mistake with its line, a caret and a hint."""
+        return f"{summary(self.mistakes).splitlines()[0]}\n\n{render(self.mistakes)}"
+
 
 def summary(mistakes: Sequence[Mistake]) -> str:
     """Every mistake on a line of its own, the count first."""
