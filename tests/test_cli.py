@@ -15,7 +15,7 @@ GROUP = typer.main.get_command(app)
 
 
 def commands(group: object = GROUP, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    found = []
+    found: list[tuple[str, ...]] = []
     for name, command in getattr(group, "commands", {}).items():
         found += commands(command, (*path, name)) if hasattr(command, "commands") else [(*path, name)]
     return found
