@@ -132,6 +132,11 @@ def _rules(policy: Mapping[str, Any], event: ScoredEvent, examined: bool) -> lis
     return fired
 
 
+def _says_anything(section: Any) -> bool:
+    """An empty section says nothing, as if it were not there."""
+    return any(map(_says_anything, section.values())) if isinstance(section, dict) else section is not None
+
+
 def _political_threshold(policy: Mapping[str, Any], event: ScoredEvent) -> float | None:
     political = policy.get("political", {})
     local = political.get("countries", {}).get(event.context.country or "", {})
@@ -142,7 +147,7 @@ def _political_threshold(policy: Mapping[str, Any], event: ScoredEvent) -> float
 def _political(
     policy: Mapping[str, Any], event: ScoredEvent, now: datetime, examined: bool
 ) -> list[tuple[str, str, str]]:
-    if "political" not in policy:
+    if not _says_anything(policy.get("political")):
         return []
     political, context = policy["political"], event.context
     declared = bool(context.declared_political) or (context.cattax == 8 and "1474" in context.cat)
