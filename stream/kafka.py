@@ -288,7 +288,7 @@ class Sink:
                 # commits at 10 a second.
                 "retry.backoff.ms": 10,
                 "compression.type": "lz4",
-                "queue.buffering.max.kbytes": 131072,
+                "queue.buffering.max.kbytes": 32768,
                 "error_cb": self._note_shut_out,
             },
             logger=_StructlogBridge("producer"),

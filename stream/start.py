@@ -6,13 +6,14 @@ import sys
 from datetime import datetime
 from functools import partial
 from types import FrameType
+from typing import Final
 
 import structlog
 
 from moderation.classifier import TritonAddress, TritonClassifier
 from moderation.errors import BrokerError, ConfigurationError
 from moderation.images import PREPROCESSING, Limits
-from moderation.policy import LivePolicies, PolicyEvent, load
+from moderation.policy import LivePolicies, PolicyEvent, PolicyEventKind, load
 from stream import metrics
 from stream.cache import RedisPoisonList, ScoreCache
 from stream.decide import DecideStage
@@ -26,6 +27,8 @@ from stream.settings import Settings, TritonSettings
 from stream.worker import Stage, Worker
 
 log = structlog.get_logger()
+
+_DECISIONS_IN_A_BATCH: Final = 8192
 
 
 def run_score(settings: Settings) -> None:
@@ -47,10 +50,12 @@ def run_score(settings: Settings) -> None:
 def run_decide(settings: Settings) -> None:
     """The deciding worker. Raises PolicyError if a policy file is wrong at the start."""
     _prepare(settings)
-    policies = LivePolicies(settings.policies, partial(_alarm, settings))
+    policies = LivePolicies(settings.policies, partial(_tell, settings))
     policies.start()
     try:
-        log.info("policies loaded", clients=len(policies.current().clients), hash=policies.current().hash)
+        clients = len(policies.current().clients)
+        log.info("policies loaded", clients=clients, hash=policies.current().hash)
+        settings = _with_batches_for(settings, clients)
         _run(settings, DecideStage(settings, policies.current))
     finally:
         policies.stop()
@@ -66,7 +71,15 @@ def run_replay(settings: Settings, since: datetime) -> None:
     policies = load(settings.policies)
     group = f"{settings.application}-replay-{policies.hash[:12]}-{since:%Y%m%dT%H%M%SZ}"
     start_group_at(settings.kafka, group, settings.topics.scores, int(since.timestamp() * 1000))
+    settings = _with_batches_for(settings, len(policies.clients))
     _run(settings, DecideStage(settings, lambda: policies, redecision=True), group=group, stop_at_end=True)
+
+
+def _with_batches_for(settings: Settings, clients: int) -> Settings:
+    """A batch becomes events × clients decisions of some 1.5 KB: memory is bounded by these, not by events."""
+    most = max(1, _DECISIONS_IN_A_BATCH // max(clients, 1))
+    worker = settings.worker.model_copy(update={"batch": min(settings.worker.batch, most)})
+    return settings.model_copy(update={"worker": worker})
 
 
 def _prepare(settings: Settings) -> None:
@@ -136,10 +149,14 @@ def _fetcher(settings: Settings) -> Fetcher | None:
     )
 
 
-def _alarm(settings: Settings, event: PolicyEvent) -> None:
-    """A refused policy file: in the log, in the metrics, and on a topic where the client's people can see it."""
-    log.error("policy file refused; the last good one stays", **event.model_dump(mode="json"))
-    metrics.POLICY_ALARMS.labels(event.client or "").inc()
+def _tell(settings: Settings, event: PolicyEvent) -> None:
+    """What happened to a policy: in the log, in the metrics, and on a topic where the client's people can see it."""
+    told = event.model_dump(mode="json")
+    if event.kind is PolicyEventKind.REFUSED:
+        log.error("policy file refused; the last good one stays", **told)
+        metrics.POLICY_ALARMS.labels(event.client or "").inc()
+    else:
+        log.info("policy changed", **told)
     output = Output(settings.topics.policy_events, (event.client or "").encode(), event.model_dump_json().encode())
     try:
         produce_all(settings.kafka, [output])
