@@ -29,7 +29,7 @@ from tests.faults.stack import Stack
 from tests.faults.supervisor import Supervisor
 from tests.faults.zygote import Zygote
 
-LIVENESS_S: Final = 90.0
+LIVENESS_S: Final = 60.0
 """No figure of speed: only when to give up waiting. What was measured is printed."""
 
 
@@ -250,7 +250,7 @@ class Run:
                 "request_timeout_s": 5,
             },
             "topics": {name: f"{self.name}.{topic}" for name, topic in TopicSettings().model_dump().items()},
-            "worker": {"stop_within_s": 4, "stall_after_s": 60},
+            "worker": {"stop_within_s": 4, "stall_after_s": 20},
             "triton": {"url": sandbox.triton_grpc, "timeout_s": 2},
             "redis": {"url": sandbox.redis_url},
             "images": {"decode_workers": 1},

@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any, Final, Self
 
-from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
@@ -89,7 +88,8 @@ class Stack:
             for key, value in values.items()
         ]
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-        for future in self.admin.incremental_alter_configs([resource]).values():
+        admin = self.admin  # must outlive its futures
+        for future in admin.incremental_alter_configs([resource]).values():
             future.result(timeout=30)
 
     def heal(self) -> None:
@@ -101,10 +101,6 @@ class Stack:
                 part.start()
         for part in self.sandbox.parts:
             part.wait_ready()
-
-    def is_group_stable(self, group: str) -> bool:
-        described = self.admin.describe_consumer_groups([group], request_timeout=20)[group].result(timeout=30)
-        return bool(described.state == ConsumerGroupState.STABLE)
 
 
 def _limit_queue(models: Path) -> None:

@@ -4,6 +4,7 @@ Usage: worker_main.py GROUP_SUFFIX FAULT COMMAND... where FAULT is a name of `FA
 A fault strikes in the first lives of an instance only: `ADJUDICATE_TEST_LIVES` counts them.
 """
 
+import faulthandler
 import os
 import signal
 import sys
@@ -12,11 +13,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from moderation.policy import PolicySet
 from stream import cli, score, start, worker
 from stream.kafka import Output, Record, Sink
+from stream.metrics import STALLED_EXIT_CODE
 from stream.worker import Outputs
 
 AT_COMMIT: Final = 10
@@ -134,9 +136,22 @@ def _is_struck(file: Path, lives: int) -> bool:
     return file.stat().st_size <= lives
 
 
+def _tell_where_it_stalled() -> None:
+    """The watchdog's last act, with the stack of every thread in the log."""
+    real = os._exit
+
+    def leave(code: int) -> NoReturn:
+        if code == STALLED_EXIT_CODE:
+            faulthandler.dump_traceback(all_threads=True)
+        real(code)
+
+    vars(os)["_exit"] = leave
+
+
 def run(arguments: list[str]) -> None:
     suffix, fault, *command = arguments
     _use_group(suffix)
+    _tell_where_it_stalled()
     if fault != "none" and _is_struck(
         Path(os.environ["ADJUDICATE_TEST_LIVES"]), int(os.environ["ADJUDICATE_TEST_STRUCK"])
     ):
