@@ -1,0 +1,188 @@
+"""A member of a consumer group."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from moderation.errors import BrokerError
+from stream.kafka.client import LogBridge, client_config, is_notice, names_of, partitions_of, positions_of, record_of
+from stream.kafka.records import Position, Record
+from stream.settings import KafkaSettings
+
+log = structlog.get_logger()
+
+
+class Listener(Protocol):
+    """Called by `Source.take`, in its thread, when partitions go."""
+
+    def on_revoked(self) -> None:
+        """Partitions are still ours: the last moment to commit what is in flight."""
+
+    def on_lost(self) -> None:
+        """Partitions are already someone else's: what is in flight must not be committed."""
+
+
+class Source:
+    """A member of a consumer group, reading committed records only."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        group: str,
+        instance: str | None,
+        topics: Sequence[str],
+        listener: Listener,
+    ) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._membership: Any = None
+        self._assigned: set[Position] = set()
+        self._paused: set[Position] = set()
+        self._at_end: set[Position] = set()
+        self._is_closing = False
+        self._consumer = Consumer(
+            {
+                **client_config(settings),
+                "group.id": group,
+                **({"group.instance.id": instance} if instance else {}),
+                "group.protocol": "classic",
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": int(settings.session_timeout_s * 1000),
+                "max.poll.interval.ms": int(settings.max_poll_interval_s * 1000),
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
+                "fetch.queue.backoff.ms": 10,
+                "fetch.wait.max.ms": 100,
+                "allow.auto.create.topics": False,
+                "queued.max.messages.kbytes": 32768,
+                "topic.metadata.refresh.interval.ms": 10_000,
+            },
+            logger=LogBridge("consumer"),
+        )
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    @property
+    def membership(self) -> Any:
+        """Proof of membership as of the last rebalance this thread has seen; a transaction carries it.
+
+        Not asked for at commit time: a member that is just losing its partitions would then commit with
+        a proof that says nothing, and the broker would take it.
+        """
+        return self._membership
+
+    def take(self, most: int, timeout_s: float) -> list[Record]:
+        """Up to `most` records, waiting at most `timeout_s` for them to gather.
+
+        Raises BrokerError when the consumer can no longer go on.
+        """
+        try:
+            messages = self._consumer.consume(most, timeout_s)
+        except KafkaException as error:
+            raise BrokerError(f"cannot consume: {error}") from error
+        records = []
+        for message in messages:
+            if not (self._is_end(message) or is_notice(message)):
+                records.append(record_of(message))
+                self._at_end.discard(records[-1].position)
+        # A rebalance served inside this very call may have taken a partition whose records came before it.
+        return self.owned(records)
+
+    def owned(self, records: list[Record]) -> list[Record]:
+        """Those of the partitions that are assigned now."""
+        return [record for record in records if record.position in self._assigned]
+
+    def is_at_end(self) -> bool:
+        """Whether every assigned partition has been read to its end."""
+        return bool(self._assigned) and self._assigned <= self._at_end
+
+    def pause(self) -> None:
+        """Stop fetching. Prefetched records are thrown away, so this is for waits of seconds."""
+        if new := self._assigned - self._paused:
+            self._consumer.pause(partitions_of(new))
+            self._paused |= new
+
+    def resume(self) -> None:
+        if self._paused:
+            self._consumer.resume(partitions_of(self._paused & self._assigned))
+            self._paused.clear()
+
+    def rewind(self) -> None:
+        """Back to the committed offsets of every assigned partition.
+
+        Given up and taken again, rather than `seek`: that waits without end where a rebalance overtakes it,
+        while a partition taken anew starts at its committed offset, asked for until the brokers say it.
+        Raises BrokerError; call it again then.
+        """
+        self.resume()
+        try:
+            self._consumer.incremental_unassign(self._consumer.assignment())
+            self._consumer.incremental_assign(partitions_of(self._assigned))
+        except KafkaException as error:
+            raise BrokerError(f"cannot go back to the committed offsets: {error}") from error
+        self._at_end.clear()
+
+    def lag(self) -> int | None:
+        """Records on the assigned partitions that are not consumed yet, from what was last fetched."""
+        total = 0
+        for place in self._consumer.position(self._consumer.assignment()):
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+            if high < 0 or place.offset < 0:
+                return None
+            total += max(0, high - place.offset)
+        return total
+
+    def close(self) -> None:
+        """Leave. What is in flight must have been settled before: rebalances on the way out are not told."""
+        self._is_closing = True
+        self._consumer.close()
+
+    def _is_end(self, message: Message) -> bool:
+        error = message.error()
+        if error is None or error.code() != KafkaError._PARTITION_EOF:
+            return False
+        self._at_end.add((str(message.topic()), int(message.partition() or 0)))
+        return True
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._is_closing:
+            return
+        log.info("partitions assigned", partitions=names_of(partitions))
+        self._assigned |= positions_of(partitions)
+        self._membership = consumer.consumer_group_metadata()
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._is_closing:
+            return
+        membership = consumer.consumer_group_metadata()
+        if not consumer.memberid():
+            # Expelled since the brokers asked for them: this proof says nothing and would be believed.
+            self._on_lost(consumer, partitions)
+            return
+        log.info("partitions revoked", partitions=names_of(partitions))
+        self._membership = membership
+        self._listener.on_revoked()
+        self._forget(partitions)
+
+    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._is_closing:
+            return
+        log.warning("partitions lost", partitions=names_of(partitions))
+        self._listener.on_lost()
+        self._forget(partitions)
+
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        gone = positions_of(partitions)
+        if paused := self._paused & gone:
+            # Else they would still be paused when they come back.
+            self._consumer.resume(partitions_of(paused))
+        self._assigned -= gone
+        self._paused -= gone
+        self._at_end -= gone

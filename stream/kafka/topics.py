@@ -1,0 +1,150 @@
+"""Topics as a whole: made, written to and read without a group's work."""
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from moderation.errors import BrokerError
+from stream.kafka.client import LogBridge, client_config, is_notice, partitions_of, record_of
+from stream.kafka.records import Output, Position, Record
+from stream.settings import KafkaSettings
+
+
+def create_topics(settings: KafkaSettings, topics: Iterable[str], *, partitions: int, replication: int = 1) -> None:
+    """Make the topics that do not exist yet. Raises BrokerError."""
+    admin = AdminClient(client_config(settings), logger=LogBridge("admin"))
+    wanted = [NewTopic(topic, num_partitions=partitions, replication_factor=replication) for topic in topics]
+    for topic, outcome in admin.create_topics(wanted, operation_timeout=30).items():
+        try:
+            outcome.result(timeout=60)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise BrokerError(f"cannot create topic {topic}: {error}") from error
+
+
+def start_group_at(settings: KafkaSettings, group: str, topic: str, moment_ms: int) -> None:
+    """Let a group that has never read `topic` begin with the records of `moment_ms` (since 1970 UTC) and later.
+
+    A group that has begun goes on where it was. Raises BrokerError.
+    """
+    consumer = Consumer({**client_config(settings), "group.id": group, "enable.auto.commit": False})
+    try:
+        timeout_s = settings.request_timeout_s
+        places = partitions_of(every_partition(consumer, [topic], timeout_s))
+        if any(place.offset >= 0 for place in consumer.committed(places, timeout=timeout_s)):
+            return
+        asked = [TopicPartition(place.topic, place.partition, moment_ms) for place in places]
+        found = consumer.offsets_for_times(asked, timeout=timeout_s)
+        consumer.commit(offsets=[_or_end(consumer, place, timeout_s) for place in found], asynchronous=False)
+    except KafkaException as error:
+        raise BrokerError(f"cannot place group {group} on {topic}: {error}") from error
+    finally:
+        consumer.close()
+
+
+def _or_end(consumer: Consumer, place: TopicPartition, timeout_s: float) -> TopicPartition:
+    """Where no record is that late, the answer is "end", which cannot be committed as such."""
+    if place.offset >= 0:
+        return place
+    _, high = consumer.get_watermark_offsets(TopicPartition(place.topic, place.partition), timeout=timeout_s)
+    return TopicPartition(place.topic, place.partition, high)
+
+
+def produce_all(settings: KafkaSettings, outputs: Iterable[Output], on_sent: Callable[[], None] = lambda: None) -> int:
+    """Write records with an idempotent producer and wait until the brokers have all of them.
+
+    Returns how many. Raises BrokerError if one could not be delivered.
+    """
+    failures: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failures.append(error)
+        on_sent()
+
+    producer = Producer(
+        {
+            **client_config(settings),
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "message.max.bytes": 32 * 1024 * 1024,
+            # librdkafka would let a large folder pile up to 1 GiB in memory.
+            "queue.buffering.max.kbytes": 65536,
+        },
+        logger=LogBridge("writer"),
+    )
+    count = 0
+    for count, output in enumerate(outputs, start=1):  # noqa: B007
+        _enqueue(producer, output, delivered)
+    if (left := producer.flush(60)) or failures:
+        raise BrokerError(f"{left + len(failures)} records were not delivered: {failures[:1]}")
+    return count
+
+
+def _enqueue(producer: Producer, output: Output, delivered: Callable[[KafkaError | None, Message], None]) -> None:
+    while True:
+        try:
+            producer.produce(
+                output.topic,
+                output.value,
+                output.key,
+                headers=list(output.headers.items()),
+                on_delivery=delivered,
+            )
+            producer.poll(0)
+        except BufferError:
+            producer.poll(0.5)
+        except KafkaException as error:
+            raise BrokerError(f"cannot write to {output.topic}: {error}") from error
+        else:
+            return
+
+
+def read_committed(
+    settings: KafkaSettings, topics: Sequence[str], *, follow: bool = False, idle_s: float = 0.5
+) -> Generator[Record | None]:
+    """Every committed record of `topics` from the beginning, without joining a group.
+
+    Ends at what was the end when called; with `follow` it goes on for ever. Yields None whenever nothing
+    came for `idle_s` seconds, so that a caller can look at the clock. Raises BrokerError.
+    """
+    consumer = Consumer(
+        {
+            **client_config(settings),
+            "group.id": "adjudicate-reader",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "fetch.queue.backoff.ms": 10,
+            "fetch.wait.max.ms": 50,
+        },
+        logger=LogBridge("reader"),
+    )
+    try:
+        unfinished = every_partition(consumer, topics, settings.request_timeout_s)
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in unfinished])
+        while follow or unfinished:
+            messages = consumer.consume(1000, idle_s)
+            if not messages:
+                yield None
+            for message in messages:
+                if (error := message.error()) and error.code() == KafkaError._PARTITION_EOF:
+                    unfinished.discard((message.topic(), message.partition()))
+                elif not is_notice(message):
+                    yield record_of(message)
+    except KafkaException as error:
+        raise BrokerError(f"cannot read {', '.join(topics)}: {error}") from error
+    finally:
+        consumer.close()
+
+
+def every_partition(consumer: Consumer, topics: Sequence[str], timeout_s: float) -> set[Position]:
+    places: set[Position] = set()
+    for topic in topics:
+        known = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
+        if known.error is not None:
+            raise BrokerError(f"topic {topic}: {known.error}")
+        places.update((topic, partition) for partition in known.partitions)
+    return places
