@@ -8,7 +8,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from moderation.errors import BrokerError, ConfigurationError, ProducerLost
-from stream.kafka.client import NEVER_TAKEN, SHUT_OUT, (
+from stream.kafka.client import (
+    NEVER_TAKEN,
+    SHUT_OUT,
     LogBridge,
     client_config,
     translated,
