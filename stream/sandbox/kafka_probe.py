@@ -1,6 +1,6 @@
 """Asks a broker that may not be up yet who is in its cluster.
 
-Beside `stream/kafka.py`, which carries the decision path, this and `mock_kafka.py` are the only imports of
+Beside `stream/kafka/`, which carries the decision path, this and `mock_kafka.py` are the only imports of
 confluent_kafka: a probe must be silent and give up at once where a worker must be loud and patient.
 """
 
