@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from moderation.errors import AdjudicateError
-from stream import policy_commands, sandbox_commands, schema_commands, settings_commands, verify_commands
+from stream import (
+    model_commands,
+    policy_commands,
+    sandbox_commands,
+    schema_commands,
+    settings_commands,
+    verify_commands,
+)
 from stream.demo import commands as demo_commands
 
 app = typer.Typer(
@@ -59,6 +66,10 @@ app.command()(sandbox_commands.sandbox)
 app.command()(demo_commands.demo)
 app.command()(demo_commands.classify)
 app.add_typer(policy_commands.policy)
+app.command()(model_commands.train)
+app.command()(model_commands.evaluate)
+app.command()(model_commands.export)
+app.command()(model_commands.assemble)
 
 
 def main() -> None:

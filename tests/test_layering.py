@@ -14,7 +14,7 @@ PLACES = {
     "confluent_kafka": {"stream/kafka/", "stream/sandbox/kafka_probe.py", "stream/sandbox/mock_kafka.py"},
     "tritonclient": {"moderation/classifier.py", "stream/sandbox/triton_server.py"},
     "redis": {"stream/cache.py", "stream/sandbox/redis_server.py"},
-    "torch": {"moderation/training/"},
+    "torch": {"moderation/training/", "stream/model_commands.py"},
     "torchvision": {"moderation/training/"},
     "faust": {"stream/insights.py"},
     "aiohttp": {"stream/fetch"},
