@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -42,6 +42,9 @@ class Fetcher(Protocol):
 
     def submit(self, url: str) -> "Future[bytes]": ...
     def close(self) -> None: ...
+
+
+_NO_NUMBER: Final = ImageError(Status.MODEL_REJECTED, "the model answered with a score that is not a number")
 
 
 @dataclass(slots=True)
@@ -96,8 +99,7 @@ class ScoreStage:
             self._take_bytes(item)
         present = [item for item in items if item.sha256 is not None and item.failure is None]
         if present:
-            self._recall(present)
-            self._examine([item for item in present if item.known is None])
+            self._score_present(present)
         return [[self._output(item)] for item in items]
 
     # -- bytes ----------------------------------------------------------------------------------
@@ -140,6 +142,14 @@ class ScoreStage:
 
     # -- scores ---------------------------------------------------------------------------------
 
+    def _score_present(self, items: list[_Item]) -> None:
+        try:
+            self._recall(items)
+        except ModelError as error:
+            _settle(items, failure=_as_image_error(error))
+            return
+        self._examine([item for item in items if item.known is None])
+
     def _recall(self, items: list[_Item]) -> None:
         """Look up what the model now served has scored before."""
         spec: ModelSpec = self._model.spec()
@@ -161,8 +171,7 @@ class ScoreStage:
                 decoded[sha256] = future.result()
             except ImageError as error:
                 _settle(groups[sha256], failure=error)
-        for known in self._classify(decoded, groups):
-            self._cache.put({known.key: known})
+        self._cache.put({known.key: known for known in self._classify(decoded, groups)})
 
     def _classify(self, decoded: dict[str, Views], groups: dict[str, list[_Item]]) -> list[KnownScores]:
         if not decoded:
@@ -171,12 +180,16 @@ class ScoreStage:
             scores = self._model.score(np.concatenate([views.pixels for views in decoded.values()]))
         except ModelError as error:
             for sha256 in decoded:
-                _settle(groups[sha256], failure=ImageError(_status_of(error), str(error)))
+                _settle(groups[sha256], failure=_as_image_error(error))
             return []
         ends = list(itertools.accumulate(len(views.pixels) for views in decoded.values()))
         fresh = []
         for (sha256, views), end in zip(decoded.items(), ends, strict=True):
-            known = _highest(sha256, views, scores, slice(end - len(views.pixels), end))
+            rows = slice(end - len(views.pixels), end)
+            if not _are_numbers(scores, rows):
+                _settle(groups[sha256], failure=_NO_NUMBER)
+                continue
+            known = _highest(sha256, views, scores, rows)
             _settle(groups[sha256], known=known)
             fresh.append(known)
         return fresh
@@ -220,6 +233,10 @@ def _scored_event(item: _Item, incoming: Incoming) -> ScoredEvent:
     )
 
 
+def _are_numbers(scores: Scores, rows: slice) -> bool:
+    return bool(np.isfinite(scores.values[rows]).all() and np.isfinite(scores.uncertainty[rows]).all())
+
+
 def _highest(sha256: str, views: Views, scores: Scores, rows: slice) -> KnownScores:
     """An image is as bad as its worst view."""
     worst = scores.values[rows].max(axis=0)
@@ -238,8 +255,9 @@ def _probability(value: float) -> float:
     return round(min(1.0, max(0.0, value)), 6)
 
 
-def _status_of(error: ModelError) -> Status:
-    return Status.MODEL_REJECTED if isinstance(error, ModelRejected) else Status.MODEL_UNAVAILABLE
+def _as_image_error(error: ModelError) -> ImageError:
+    status = Status.MODEL_REJECTED if isinstance(error, ModelRejected) else Status.MODEL_UNAVAILABLE
+    return ImageError(status, str(error))
 
 
 def _read_below(root: Path | None, name: str, most: int) -> bytes:
@@ -249,6 +267,8 @@ def _read_below(root: Path | None, name: str, most: int) -> bytes:
         path = (root / name).resolve()
         if not path.is_relative_to(root.resolve()):
             raise ImageError(Status.FETCH_FORBIDDEN, "the file lies outside images.root")
+        if not path.is_file():
+            raise ImageError(Status.FETCH_FAILED, "cannot read the file: it is not a regular file")
         if path.stat().st_size > most:
             raise ImageError(Status.TOO_LARGE, f"{path.stat().st_size} bytes; at most {most}")
         return path.read_bytes()

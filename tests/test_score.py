@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from moderation.classifier import Scores
+from moderation.classifier import ModelSpec, Scores
 from moderation.errors import ImageError, ModelError, ModelOverloaded, ModelRejected, ModelUnavailable
 from moderation.events import Reject, ScoredEvent, Status
 from stream.cache import ScoreCache
@@ -213,3 +213,37 @@ def test_a_slow_model_gets_longer_deadlines_until_it_can_finish() -> None:
 
     with stage(Slow(), settings=Settings(triton=TritonSettings(patience_s=60, timeout_s=1.0))) as made:
         assert scored(made, json_record("a", png()))[0].status is Status.OK
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("output", ["values", "uncertainty"])
+def test_a_score_that_is_no_number_is_never_taken_for_a_low_one(output: str, value: float) -> None:
+    class Overflowing(FakeClassifier):
+        def submit(self, images: NDArray[np.uint8], timeout_s: float) -> "Future[Scores]":
+            answer = super().submit(images, timeout_s)
+            getattr(answer.result(), output)[0] = value
+            return answer
+
+    with stage(Overflowing()) as made:
+        bad, good = scored(made, json_record("a", png(RED)), json_record("b", png(GREEN)))
+        assert (bad.status, bad.scores) == (Status.MODEL_REJECTED, {})
+        assert good.status is Status.OK
+        assert scored(made, json_record("c", png(GREEN)))[0].cached
+        assert not scored(made, json_record("d", png(RED)))[0].cached
+
+
+def test_a_model_that_is_away_before_the_look_up_gives_every_event_its_status() -> None:
+    class Gone(FakeClassifier):
+        def spec(self) -> ModelSpec:
+            raise ModelUnavailable("gone")
+
+    with stage(Gone()) as made:
+        assert scored(made, json_record("a", png()))[0].status is Status.MODEL_UNAVAILABLE
+
+
+def test_fresh_scores_of_a_batch_are_stored_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored: list[int] = []
+    with stage() as made:
+        monkeypatch.setattr(made._cache, "put", lambda known: stored.append(len(known)))
+        scored(made, *(json_record(str(n), png((n, 0, 0))) for n in range(5)))
+    assert stored == [5]
