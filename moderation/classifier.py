@@ -1,6 +1,7 @@
 """The seam to the model: what a classifier is, and the one that asks Triton."""
 
 import threading
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,12 +85,16 @@ class TritonClassifier:
         )
         self._specs: dict[str, ModelSpec] = {}
         self._current: ModelSpec | None = None
+        self._read_at = 0.0
         self._lock = threading.Lock()
 
     def spec(self) -> ModelSpec:
+        """Read anew every second: a server may come back with another model under the same version."""
         with self._lock:
-            if self._current is None:
+            if self._current is None or time.monotonic() - self._read_at > _SPEC_LIFE_S:
                 self._current = self._read_spec(self._address.version or self._newest_version())
+                self._specs = {self._current.stamp.version: self._current}
+                self._read_at = time.monotonic()
             return self._current
 
     def submit(self, images: NDArray[np.uint8], timeout_s: float) -> "Future[Scores]":
@@ -97,10 +102,10 @@ class TritonClassifier:
 
         def answered(result: InferResult | None, error: InferenceServerException | None) -> None:
             if error is not None:
-                answer.set_exception(_translated(error))
+                answer.set_exception(self._noted(_translated(error)))
                 return
             try:
-                answer.set_result(self._scores(result))
+                answer.set_result(self._scores(result, len(images)))
             except ModelError as unreadable:
                 answer.set_exception(unreadable)
 
@@ -112,7 +117,7 @@ class TritonClassifier:
                 [pixels],
                 answered,
                 model_version=self._address.version,
-                outputs=[InferRequestedOutput(name) for name in ("scores", "uncertainty", "embedding")],
+                outputs=[InferRequestedOutput(name) for name in _OUTPUTS],
                 client_timeout=timeout_s,
                 # The server drops what nobody waits for any more; its unit is microseconds.
                 timeout=int(timeout_s * 1_000_000),
@@ -130,14 +135,22 @@ class TritonClassifier:
     def close(self) -> None:
         self._client.close()
 
-    def _scores(self, result: Any) -> Scores:
+    def _noted(self, error: ModelError) -> ModelError:
+        """Whoever answers after an absence may be another model."""
+        if isinstance(error, ModelUnavailable):
+            with self._lock:
+                self._specs.clear()
+                self._current = None
+        return error
+
+    def _scores(self, result: Any, count: int) -> Scores:
         spec = self._spec_of(result.get_response().model_version)
-        return Scores(
-            spec=spec,
-            values=result.as_numpy("scores"),
-            uncertainty=result.as_numpy("uncertainty").reshape(-1),
-            embedding=result.as_numpy("embedding"),
-        )
+        values, uncertainty, embedding = (result.as_numpy(name) for name in _OUTPUTS)
+        shapes = [None if output is None else output.shape for output in (values, uncertainty, embedding)]
+        expected = [(count, len(spec.labels)), (count, 1)]
+        if shapes[:2] != expected or shapes[2] is None or shapes[2][:1] != (count,):
+            raise ModelRejected(f"model {spec.stamp.name} answered shapes {shapes}, not {[*expected, (count, 'E')]}")
+        return Scores(spec, values, uncertainty.reshape(-1), embedding)
 
     def _spec_of(self, version: str) -> ModelSpec:
         """The server may swap versions between two requests: an answer is stamped with its own."""
@@ -152,6 +165,8 @@ class TritonClassifier:
             metadata = self._client.get_model_metadata(self._address.model, client_timeout=_CONFIG_TIMEOUT_S)
         except InferenceServerException as error:
             raise _translated(error) from error
+        if not metadata.versions:
+            raise ModelUnavailable(f"model server: no version of {self._address.model} is ready")
         return str(max(metadata.versions, key=int))
 
     def _read_spec(self, version: str) -> ModelSpec:
@@ -163,6 +178,9 @@ class TritonClassifier:
         missing = [name for name in ("labels", "preprocessing") if not published.get(name)]
         if missing:
             raise ModelRejected(f"model {self._address.model} does not publish {missing} in its config's parameters")
+        dims = list(answer.config.input[0].dims) if answer.config.input else []
+        if len(dims) < _IMAGE_AXES or dims[-1] != _CHANNELS:
+            raise ModelRejected(f"model {self._address.model} takes {dims}, not [S, S, 3]")
         return ModelSpec(
             stamp=ModelStamp(
                 name=self._address.model,
@@ -171,10 +189,13 @@ class TritonClassifier:
                 calibration=published.get("calibration", ""),
             ),
             labels=tuple(label.strip() for label in published["labels"].split(",")),
-            size=int(answer.config.input[0].dims[-2]),
+            size=int(dims[-2]),
         )
 
 
+_OUTPUTS: Final = ("scores", "uncertainty", "embedding")
+_IMAGE_AXES, _CHANNELS = 3, 3
+_SPEC_LIFE_S: Final = 1.0
 _CONFIG_TIMEOUT_S: Final = 5.0
 _CHANNEL: Final = [
     ("grpc.max_send_message_length", 2**31 - 1),
