@@ -157,6 +157,18 @@ def test_a_progressive_jpeg_with_many_scans() -> None:
     assert views(data).facts.width == 200
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xd8\xff\xc0\x00\x02\xff\xda\x00\x02",
+        b"\xff\xd8\xff\xc0\x00\x11\x08\x00\x10\x00\x10\x03\x01\x11\x00\x02\x11\x01\x03\x11\x01\xff\xda\x00\x02",
+    ],
+)
+def test_a_jpeg_whose_segments_end_before_their_fields_is_refused(data: bytes) -> None:
+    """It used to cost two decoder processes instead of a word."""
+    assert refusal(data).status is Status.DECODE_FAILED
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
 def test_truncated_files_are_refused(kind: str, share: float) -> None:

@@ -36,6 +36,13 @@ class JpegHeader(Header):
 
 def read_header(data: bytes) -> JpegHeader:
     """Walk the segments up to the first scan (ITU-T T.81, annex B). Raises ImageError DECODE_FAILED."""
+    try:
+        return _read_header(data)
+    except IndexError:
+        raise malformed("truncated JPEG") from None
+
+
+def _read_header(data: bytes) -> JpegHeader:
     at, frame_at, exif, icc = 2, 0, b"", b""
     while True:
         at, marker = _next_marker(data, at)
