@@ -1,18 +1,19 @@
 """One run: topics and policies of its own, workers, load, a fault, and what the checker says in the end."""
 
 import re
-import subprocess
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
 import yaml
+from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from redis import Redis
 
 from moderation.events import Decision
@@ -20,7 +21,6 @@ from moderation.policy import PolicySet
 from moderation.policy import load as load_policies
 from stream.history import ClientsOf, History, Topics, clients_by_policies
 from stream.kafka import create_topics, read_committed
-from stream.sandbox.kafka_cluster import jars, java
 from stream.settings import Settings, TopicSettings, read_settings
 from stream.verify import Findings
 from stream.verify_commands import examine
@@ -191,17 +191,27 @@ class Run:
             self.supervisor.remove(instance)
             self.supervisor.add(instance, "score")
 
-    def open_transactions(self, transactional_id: str) -> list[str]:
-        """The transaction of this id, as `name: state`, unless it is over."""
-        tool = [
-            "org.apache.kafka.tools.TransactionsCommand",
-            "--bootstrap-server",
-            self.settings.kafka.bootstrap_servers,
+    def readers_pass_in_s(self, *topics: str) -> float:
+        """How long until committed readers can see all that stands in these topics now: an open transaction
+        would hold them back until it times out."""
+        started, written = time.monotonic(), self._ends(topics, IsolationLevel.READ_UNCOMMITTED)
+        while time.monotonic() - started < LIVENESS_S:
+            stable = self._ends(topics, IsolationLevel.READ_COMMITTED)
+            if all(stable[place] >= end for place, end in written.items()):
+                return time.monotonic() - started
+            time.sleep(0.05)
+        return LIVENESS_S
+
+    def _ends(self, topics: Sequence[str], isolation: IsolationLevel) -> dict[tuple[str, int], int]:
+        admin = self.stack.admin
+        places = [
+            TopicPartition(topic, partition)
+            for topic in topics
+            for partition in admin.list_topics(topic, timeout=20).topics[topic].partitions
         ]
-        command = [*java(jars()), *tool, "list"]
-        lines = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
-        mine = [line.split() for line in lines if line.startswith(transactional_id)]
-        return [" ".join(line) for line in mine if line[-1] not in ("CompleteCommit", "CompleteAbort", "Empty")]
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = admin.list_offsets(dict.fromkeys(places, latest), isolation_level=isolation)
+        return {(place.topic, place.partition): found.result(timeout=20).offset for place, found in asked.items()}
 
     def loaded_policies(self) -> PolicySet:
         return load_policies(self.policies)

@@ -58,6 +58,7 @@ class Supervisor:
 
     def add(self, instance: str, command: str, fault: str = "none", lives: int = 1, **environment: str) -> None:
         """Keep a worker running. Two with one `command` name and `as_instance` would be twins: see `add_twin`."""
+        (self._directory / f"{instance}.lives").unlink(missing_ok=True)
         with self._lock:
             self._kept[instance] = Kept(instance, command, fault, lives, environment)
             self._start(self._kept[instance])
