@@ -21,6 +21,8 @@ from moderation.policy.snapshot import PolicySet
 
 _DEBOUNCE_MS: Final = 200
 _STEP_MS: Final = 50
+_QUIET_MS: Final = 500
+"""Without a change for so long, the watch itself is looked after."""
 _STOP_TIMEOUT_S: Final = 10.0
 
 
@@ -97,17 +99,34 @@ class LivePolicies:
         self._tell(before.policies, after.policies, kept, examination.mistakes)
 
     def _watch(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._follow()
+            except (OSError, RuntimeError):
+                # No watch on a folder that is being replaced, or no watch left to have: look again soon.
+                self._stopping.wait(_QUIET_MS / 1000)
+
+    def _follow(self) -> None:
+        """Refresh at every change, until told to stop or the folder is another one than before."""
+        folder = self._directory.stat().st_ino
         changes = watch(
             self._directory,
             stop_event=self._stopping,
             debounce=_DEBOUNCE_MS,
             step=_STEP_MS,
+            rust_timeout=_QUIET_MS,
+            yield_on_timeout=True,
             raise_interrupt=False,
             watch_filter=None,
         )
-        self.refresh()  # what changed between the first load and the first look
-        for _ in changes:
-            self.refresh()
+        # The watch begins at the first step, so what changed before it is looked for after it.
+        is_first = True
+        for changed in changes:
+            if changed or is_first:
+                self.refresh()
+            is_first = False
+            if not changed and self._directory.stat().st_ino != folder:
+                return
 
     def _tell(
         self,

@@ -17,9 +17,12 @@ SHA = "ab" * 32
 
 
 def write(folder: Path, **policies: str) -> Path:
-    """Files by stem; `acme__cases` would be `acme.cases.yaml`."""
+    """Files by stem, each written in one go; `acme__cases` would be `acme.cases.yaml`."""
     for name, text in policies.items():
-        (folder / f"{name.replace('__', '.')}.yaml").write_text(dedent(text), encoding="utf-8")
+        path = folder / f"{name.replace('__', '.')}.yaml"
+        half = path.with_name(f".{path.name}")
+        half.write_text(dedent(text), encoding="utf-8")
+        half.rename(path)
     return folder
 
 

@@ -5,11 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from watchfiles import watch
 
 from moderation.events import Verdict
 from moderation.policy import LivePolicies, PolicyEvent, PolicyEventKind, PolicyMistakes
+from moderation.policy import live as live_module
 from tests.policy.making import decide, write
 
 STRICT = "client: acme\nthresholds: {violence: {block: 0.5}}\n"
@@ -162,6 +165,28 @@ def test_readers_always_see_a_whole_snapshot_while_files_change(tmp_path: Path) 
         reader.join()
         assert not failures
         assert verdict(live) is Verdict.ALLOW
+
+
+def test_what_changes_before_the_watch_begins_is_not_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(folder: Path, **options: Any) -> Iterator[object]:
+        write(tmp_path, acme=STRICT)
+        yield from watch(folder, **options)
+
+    monkeypatch.setattr(live_module, "watch", late)
+    with living(write(tmp_path, acme=LAX)) as (live, _):
+        wait_for(lambda: verdict(live) is Verdict.BLOCK)
+
+
+def test_a_folder_that_is_replaced_is_followed(tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    with living(write(folder, acme=LAX)) as (live, _):
+        folder.rename(tmp_path / "old")
+        folder.mkdir()
+        write(folder, acme=STRICT)
+        wait_for(lambda: verdict(live) is Verdict.BLOCK)
+        write(folder, acme=LAX)
+        wait_for(lambda: verdict(live) is Verdict.ALLOW)
 
 
 def test_stopping_ends_the_thread(tmp_path: Path) -> None:
