@@ -74,6 +74,9 @@ app.command()(model_commands.assemble)
 
 def main() -> None:
     """Entry point. An expected error is one message on standard error and exit code 2."""
+    from stream.logs import configure_logs
+
+    configure_logs("warning")
     try:
         app()
     except AdjudicateError as error:

@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 import typer
 from typer.testing import CliRunner
 
+from stream import cli
 from stream.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -49,3 +51,14 @@ def test_an_expected_error_is_one_message_and_exit_code_2(tmp_path: Path) -> Non
     assert done.returncode == 2
     assert "none.yaml" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_logs_never_mix_with_what_a_command_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever pipes `--json` into a program gets JSON, whatever a library has to complain about."""
+    monkeypatch.setattr(cli, "app", lambda: structlog.get_logger().warning("librdkafka complains"))
+    cli.main()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "librdkafka complains" in printed.err
