@@ -75,9 +75,8 @@ def _uncertainty(answers: served.Answers) -> dict[str, float]:
 
 def summary(facts: dict[str, Any]) -> str:
     """A table for a terminal."""
-    lines = [
-        f"{'label':18s} {'pos':>5s} {'neg':>5s} {'AP':>6s} {'AUC':>6s} {'R@1%':>6s} {'R@5%':>6s} {'ECE':>6s} {'FA@.5':>6s}"
-    ]
+    heads = ("pos", "neg", "AP", "AUC", "R@1%", "R@5%", "ECE", "FA@.5")
+    lines = [f"{'label':18s} " + " ".join(f"{head:>{5 if place < 2 else 6}s}" for place, head in enumerate(heads))]  # noqa: PLR2004
     for name, told in facts["labels"].items():
         counts = f"{name:18s} {told['positives']:5d} {told['negatives']:5d}"
         alarms = f"{told.get('false_alarms_at_half', float('nan')):6.3f}"

@@ -47,6 +47,23 @@ def run(recipe: Recipe, work: Path, progress: Progress = silent) -> Checkpoint:
     return _finished(recipe, network, small, large.skipped, len(leaks), progress)
 
 
+def frozen(
+    recipe: Recipe, work: Path, progress: Progress = silent
+) -> tuple[TrainingSet, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """The training set, its features `[M,F]` by the backbone as published, and the validation split's
+    targets `[V,L]` and features `[V,F]`.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    data = dataset.read(recipe.manifest, recipe.data)
+    large = _decoded(recipe, data, SOURCE_SIDE, work, progress)
+    large = _without(large, {leak.copy for leak in leakage.across_splits(large)})
+    training, network = _drawn(recipe, large, work, progress), pretrained(recipe)
+    features = _features(recipe, network, training, work, progress)
+    small = _decoded(recipe, data, recipe.size, work, progress)
+    val = np.flatnonzero(small.data.split == "val")
+    return training, features, small.data.targets[val], network.embed(small.pixels[val], progress)
+
+
 def _refuse_untrainable(recipe: Recipe, data: dataset.Dataset) -> None:
     train = data.targets[data.split == "train"]
     for place, name in enumerate(recipe.data.names()):

