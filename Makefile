@@ -12,7 +12,7 @@ demo: .venv/sandbox.stamp ## A real Kafka, Triton and both stages over sample im
 setup: .venv/dev.stamp ## Everything that tests, checks and benchmarks need
 
 test: .venv/dev.stamp ## Every test, with real servers
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: .venv/dev.stamp ## Lint, format and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -28,7 +28,7 @@ thresholds:
   violence: {{review: 0.30, block: {block}}}
   adult: {{review: 0.30, block: 0.60}}
 """
-ANSWER_WITHIN_S = 60.0
+ANSWER_WITHIN_S = 180.0
 
 
 class Deployment:
