@@ -6,7 +6,7 @@ nothing unknown reaches a decision. Times are UTC; scores are calibrated probabi
 
 import re
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -56,13 +56,20 @@ def _without_query(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
 BareUrl = Annotated[str, AfterValidator(_without_query)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Domain = Annotated[str, AfterValidator(lambda d: d.strip().rstrip(".").lower())]
+Moment = Annotated[datetime, AfterValidator(_aware)]
+"""A time; one without a zone is taken for UTC."""
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+"""Printable: names are joined by control characters where an id is made of them."""
+Domain = Annotated[str, Field(max_length=253), AfterValidator(lambda d: d.strip().rstrip(".").lower())]
 Country = Annotated[
     str,
     BeforeValidator(lambda c: c.upper() if isinstance(c, str) else c),
@@ -70,13 +77,14 @@ Country = Annotated[
 ]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Pdq = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class AdContext(Frozen):
     """The ad-tech facts around an image, in OpenRTB's names where it has them."""
 
     crid: str | None = Field(None, description="Creative id (OpenRTB bid.crid).")
-    adomain: tuple[Domain, ...] = Field((), description="Advertiser domains (OpenRTB bid.adomain).")
+    adomain: tuple[Domain, ...] = Field((), max_length=256, description="Advertiser domains (OpenRTB bid.adomain).")
     seat: str | None = Field(None, description="Buyer seat (OpenRTB seatbid.seat).")
     campaign: str | None = Field(None, description="Campaign id (OpenRTB bid.cid).")
     deal: str | None = Field(None, description="Deal id (OpenRTB bid.dealid).")
@@ -86,7 +94,7 @@ class AdContext(Frozen):
         None, description="Where it would be shown, ISO 3166-1 alpha-2 or alpha-3."
     )
     cattax: int | None = Field(None, description="AdCOM list of category taxonomies: which one `cat` uses.")
-    cat: tuple[str, ...] = Field((), description="Declared categories, in taxonomy `cattax`.")
+    cat: tuple[str, ...] = Field((), max_length=256, description="Declared categories, in taxonomy `cattax`.")
     declared_political: bool | None = Field(
         None, description="Whether the sponsor declared political advertising; null where nobody said."
     )
@@ -114,13 +122,13 @@ class ImageEvent(Frozen):
     event_id: Name
     surface: Surface
     clients: tuple[Name, ...] = Field(
-        (), max_length=10_000, description="Clients concerned; none means every client whose policy applies."
+        (), max_length=1_000, description="Clients concerned; none means every client whose policy applies."
     )
     image: ImageSource | None = Field(
         None, description="Left out when the record's value is the raw image and this event is in its header."
     )
     context: AdContext = AdContext()
-    occurred_at: datetime | None = Field(None, description="When it happened; the record's timestamp if absent.")
+    occurred_at: Moment | None = Field(None, description="When it happened; the record's timestamp if absent.")
 
 
 class ModelStamp(Frozen):
@@ -150,11 +158,11 @@ class ScoredEvent(Frozen):
     surface: Surface
     clients: tuple[Name, ...] = ()
     context: AdContext = AdContext()
-    occurred_at: datetime | None = None
+    occurred_at: Moment | None = None
     status: Status
     detail: str | None = Field(None, description="For people: why the status is not OK.")
     content_sha256: Sha256 | None = None
-    perceptual_hash: str | None = Field(None, description="PDQ hash, 64 hex digits (256 bits).")
+    perceptual_hash: Pdq | None = Field(None, description="PDQ hash, 64 hex digits (256 bits).")
     image: ImageFacts | None = None
     scores: dict[str, Probability] = Field({}, description="By label; a label that is absent was not scored.")
     uncertainty: Probability | None = Field(
@@ -162,7 +170,7 @@ class ScoredEvent(Frozen):
     )
     model: ModelStamp | None = None
     cached: bool = False
-    scored_at: datetime
+    scored_at: Moment
 
 
 class Reason(Frozen):
@@ -233,9 +241,9 @@ class Decision(Frozen):
     redecision: bool = False
     shadow: bool = False
     audit_sample: bool = Field(False, description="Drawn for review by deterministic sampling.")
-    occurred_at: datetime | None = None
-    scored_at: datetime
-    decided_at: datetime
+    occurred_at: Moment | None = None
+    scored_at: Moment
+    decided_at: Moment
 
 
 def decision_id(event_id: str, client: str, policy_hash: str) -> uuid.UUID:
@@ -257,7 +265,7 @@ class Reject(Frozen):
         description="The record's bytes, from the start, capped."
     )
     original_size: int
-    rejected_at: datetime
+    rejected_at: Moment
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

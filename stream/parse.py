@@ -20,6 +20,8 @@ from stream.kafka import Record
 EVENT_HEADER: Final = "adjudicate-event"
 EVENT_CAP: Final = 256 * 1024
 """Most bytes of an event without its image: what it becomes must fit a Kafka record."""
+CONTEXT_CAP: Final = 16 * 1024
+"""Most bytes of its context: every decision on the event repeats it."""
 _MISTAKES_SHOWN: Final = 5
 
 
@@ -61,16 +63,24 @@ def _check_version_and_size(event: ImageEvent, header: bytes | None) -> None:
         raise EventError("no_image", f"no `image`, and no header `{EVENT_HEADER}` that makes the value the image")
     if header is not None and event.image is not None:
         raise EventError("two_images", f"header `{EVENT_HEADER}` makes the value the image, but it names `image` too")
-    if len(event.model_dump_json(exclude={"image"})) > EVENT_CAP:
+    if len(event.model_dump_json(exclude={"image"}).encode()) > EVENT_CAP:
         raise EventError("event_too_large", f"more than {EVENT_CAP} bytes beside the image")
+    if len(event.context.model_dump_json().encode()) > CONTEXT_CAP:
+        raise EventError("event_too_large", f"more than {CONTEXT_CAP} bytes of context")
 
 
 def _dated(event: ImageEvent, record: Record) -> ImageEvent:
-    if event.occurred_at is not None and event.occurred_at.tzinfo is not None:
-        return event
     if event.occurred_at is not None:
-        return event.model_copy(update={"occurred_at": event.occurred_at.replace(tzinfo=UTC)})
-    return event.model_copy(update={"occurred_at": datetime.fromtimestamp(max(record.timestamp_ms, 0) / 1000, UTC)})
+        return event
+    return event.model_copy(update={"occurred_at": _time_of(record)})
+
+
+def _time_of(record: Record) -> datetime | None:
+    """None where the producer stamped it with a time that no calendar has."""
+    try:
+        return datetime.fromtimestamp(max(record.timestamp_ms, 0) / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _inline(event: ImageEvent) -> bytes | None:

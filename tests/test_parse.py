@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 from moderation.errors import EventError
 from stream.parse import parse_image_event, parse_scored_event
 from tests.records import event_json, json_record, png, raw_record, record
+
+SCORED = {"event_id": "e", "surface": "creative", "status": "OK", "scored_at": "2026-01-02T00:00:00"}
 
 
 def test_both_encodings_give_the_same_event_and_bytes() -> None:
@@ -44,6 +47,29 @@ def test_a_time_without_a_zone_is_utc() -> None:
     assert event.occurred_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
+def test_a_record_stamped_with_an_impossible_time_is_still_an_event() -> None:
+    stamped = replace(json_record(data=png()), timestamp_ms=2**62)
+    assert parse_image_event(stamped).event.occurred_at is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"perceptual_hash": "no hash"}, "invalid_event"),
+        ({"scores": {"violence": float("nan")}}, "invalid_event"),
+        ({"uncertainty": float("nan")}, "invalid_event"),
+    ],
+)
+def test_a_scored_event_that_could_mislead_is_refused(changes: dict[str, object], reason: str) -> None:
+    with pytest.raises(EventError) as caught:
+        parse_scored_event(record(json.dumps({**SCORED, **changes}).encode()))
+    assert caught.value.reason == reason
+
+
+def test_a_scored_event_without_a_zone_is_utc() -> None:
+    assert parse_scored_event(record(json.dumps(SCORED).encode())).scored_at == datetime(2026, 1, 2, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
@@ -57,7 +83,13 @@ def test_a_time_without_a_zone_is_utc() -> None:
         (json_record(image={}), "invalid_event"),
         (json_record(image={"base64": "a", "url": "b"}), "invalid_event"),
         (json_record(image={"base64": "***"}), "bad_base64"),
-        (json_record(data=png(), clients=["c" * 190 for _ in range(2000)]), "event_too_large"),
+        (json_record(data=png(), clients=["ü" * 190 for _ in range(1000)]), "event_too_large"),
+        (json_record(data=png(), clients=[str(n) for n in range(1001)]), "invalid_event"),
+        (json_record(data=png(), clients=["a\x1fb"]), "invalid_event"),
+        (json_record(data=png(), event_id="a\x1fb"), "invalid_event"),
+        (json_record(data=png(), context={"cat": ["c" * 4000 for _ in range(5)]}), "event_too_large"),
+        (json_record(data=png(), context={"adomain": ["a.b"] * 257}), "invalid_event"),
+        (json_record(data=png(), context={"domain": "a." * 130}), "invalid_event"),
         (json_record(data=png(), context={"page_url": "http://[bad"}), "invalid_event"),
         (raw_record(png(), image={"url": "https://a.example"}), "two_images"),
         (record(png(), headers={"adjudicate-event": b"{"}), "not_json"),
