@@ -54,7 +54,9 @@ class DecideStage:
     def _output(self, event_id: str, decision: Encoded) -> Output:
         topic = self._settings.topics.shadow if decision.shadow else self._topic_of[decision.verdict]
         if not decision.shadow:
-            metrics.VERDICTS.labels(decision.client, decision.verdict.value).inc()
+            # Anybody may name a client that nobody knows: each would be a time series for ever.
+            client = decision.client if decision.is_known else ""
+            metrics.VERDICTS.labels(client, decision.verdict.value).inc()
         # One key per event and client: a re-decision follows the decision it replaces, in the same partition.
         key = f"{decision.client}:{event_id}"
         headers = {"decision_id": decision.decision_id.encode(), "client": decision.client.encode()}

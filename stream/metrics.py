@@ -18,7 +18,9 @@ ABORTS = Counter("adjudicate_aborts_total", "Transactions given up and read agai
 WAITING = Gauge("adjudicate_waiting", "1 while records wait on the broker for a server to come back.", ["stage"])
 STATUSES = Counter("adjudicate_statuses_total", "Scored events by status.", ["status"])
 CACHE = Counter("adjudicate_cache_total", "Score look-ups by where they were answered.", ["answer"])
-VERDICTS = Counter("adjudicate_verdicts_total", "Live decisions.", ["client", "verdict"])
+VERDICTS = Counter(
+    "adjudicate_verdicts_total", "Live decisions; unknown clients under an empty name.", ["client", "verdict"]
+)
 REJECTS = Counter("adjudicate_rejects_total", "Records that could not be parsed.", ["stage", "reason"])
 POLICY_ALARMS = Counter("adjudicate_policy_alarms_total", "Policy files that were refused while running.", ["client"])
 

@@ -45,6 +45,7 @@ class Encoded(NamedTuple):
     verdict: Verdict
     shadow: bool
     client: str
+    is_known: bool
     decision_id: str
     value: bytes
 
@@ -136,7 +137,7 @@ class EventWording:
             _NULL if statement is None else to_json(statement),
             told.tails[policy.shadow],
         )
-        return Encoded(verdict, policy.shadow, judged.client, identity, b"".join(pieces))
+        return Encoded(verdict, policy.shadow, judged.client, policy.stamp is not None, identity, b"".join(pieces))
 
     def _decision_id(self, client: str, policy_hash: str) -> bytes:
         """uuid5 as in `moderation.events.decision_id`, the event's part hashed once."""
