@@ -87,13 +87,13 @@ def ascii_domain(name: str) -> str:
 
 
 def page_key(url: str) -> str:
-    """`https://Example.com/a/b/?q` → `example.com/a/b`; schemes, queries and a slash at the end do not count."""
+    """`https://Example.com:443/a/b/?q` → `example.com/a/b`; schemes, ports, queries and a slash at the end do
+    not count."""
     try:
         parts = urlsplit(url if "//" in url else f"//{url}")
     except ValueError:
         return url.lower()
-    host = ascii_domain(parts.netloc.rpartition("@")[2])
-    return host + parts.path.rstrip("/")
+    return ascii_domain(parts.hostname or "") + parts.path.rstrip("/")
 
 
 def suffixes(domain: str) -> Iterator[str]:

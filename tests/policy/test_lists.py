@@ -20,6 +20,7 @@ from tests.policy.making import decide, write
         ("crid", " Cr-1 ", "Cr-1"),
         ("page_url", "https://News.example/a/b/?q=1#top", "news.example/a/b"),
         ("page_url", "news.example/a/*", "news.example/a/*"),
+        ("page_url", "https://u:p@News.example:443/a", "news.example/a"),
         ("content_sha256", "AB" * 32, "ab" * 32),
     ],
 )
@@ -53,6 +54,11 @@ def test_what_a_domain_and_a_page_match() -> None:
 def test_a_page_without_a_domain_is_probed_by_its_host() -> None:
     context = AdContext(page_url="https://m.news.example/story")
     assert probes("domain", context, None) == [("m.news.example", "news.example")]
+
+
+def test_a_port_hides_no_page(tmp_path: Path) -> None:
+    policies = load(write(tmp_path, acme="client: acme\nlists: {block: {domain: [bad.example]}}\n"))
+    assert decide(policies, context={"page_url": "https://bad.example:443/x"}).verdict is Verdict.BLOCK
 
 
 @pytest.mark.parametrize("context", [{"domain": "[x"}, {"page_url": "http://x/%"}, {"adomain": ["", ".", "\u2028"]}])
