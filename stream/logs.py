@@ -2,8 +2,13 @@
 
 import logging
 import sys
+from typing import Final
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+
+_TRACEBACKS: Final = ExceptionDictTransformer(show_locals=False)
+"""Variables hold events, which hold people's data, and printing them costs more than the work that failed."""
 
 
 def configure_logs(level: str) -> None:
@@ -15,7 +20,7 @@ def configure_logs(level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(_TRACEBACKS),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
