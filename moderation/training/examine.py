@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from moderation.errors import ConfigurationError
-from moderation.training import checkpoint, dataset, report, served
+from moderation.training import card, checkpoint, dataset, report, served
 from moderation.training.assemble import assemble
 from moderation.training.evaluate import evaluate
 from moderation.training.export import export
@@ -90,15 +90,28 @@ def summary(facts: dict[str, Any]) -> str:
 
 
 def export_checkpoint(recipe: Recipe, work: Path, progress: Progress = silent) -> str:
-    """Export WORK/checkpoint into the recipe's model folder and assemble it; returns what was decided."""
+    """Export WORK/checkpoint into the recipe's model folder, assemble it, measure it and write its card."""
     trained = checkpoint.load(work / "checkpoint")
-    data = _part(recipe.manifest, recipe.data, "val")
+    data = dataset.read(recipe.manifest, recipe.data)
     with tempfile.TemporaryDirectory() as folder:
-        decoded = decode(data, recipe.size, Path(folder) / "pixels.npy", progress)
+        rows = data.take(np.flatnonzero(data.split == "val"))
+        decoded = decode(rows, recipe.size, Path(folder) / "pixels.npy", progress)
         told = export(trained, recipe, decoded.pixels, decoded.data.targets)
-    path = assemble(recipe.model)
+        path = assemble(recipe.model)
+        numbers = _measure(recipe, decoded, progress)
+    precision = "fp32" if not told["int8"] else f"int8 in {' and '.join(told['int8'])}, fp32 elsewhere"
+    labels = ", ".join(f"`{label}`" for label in told["labels"])
+    card.write(recipe, data, trained.about, {"labels": labels, "precision": precision, "summary": numbers})
     gates = "\n".join(
         f"int8 of {name}: AP lost {gate['precision_lost']:.4f}, decisions flipped {gate['flipped']:.4f}"
         for name, gate in told["gates"].items()
     )
-    return f"{gates}\nwrote {path}"
+    return f"{gates}\nwrote {path} ({precision})\n{numbers}"
+
+
+def _measure(recipe: Recipe, decoded: Decoded, progress: Progress) -> str:
+    """The table of `evaluate` for the trained labels, from the assembled graph."""
+    graph = served.open_model(recipe.model)
+    own = [graph.labels.index(name) for name in recipe.data.names()]
+    scores = graph(decoded.pixels, progress).scores[:, own]
+    return summary(evaluate(decoded.data, recipe.data.names(), scores, {}).facts)

@@ -52,15 +52,19 @@ def export(
     _write_config(model, checkpoint, recipe, labels, "fp32")
     assemble.write_plan(model, ())
     joined = assemble.joined(model)
-    gates = {}
+    full = scores(joined, images)
+    gates: dict[str, Gate] = {}
+    int8: tuple[str, ...] = ()
     for towers in (("adult", "brand"), ("adult",)):
-        gates["+".join(towers)] = gate = _try(joined, model, towers, images, targets, checkpoint)
+        small = _quantized(joined, model, towers, images)
+        gates["+".join(towers)] = gate = compare(full, small, _columns(model, checkpoint, targets))
         if gate.passed:
             assemble.write_plan(model, towers)
             _write_config(model, checkpoint, recipe, labels, "int8-" + "-".join(towers))
+            int8 = towers
             break
         assemble.ranges(model).unlink(missing_ok=True)
-    told = {"labels": labels, "gates": {name: asdict(gate) for name, gate in gates.items()}}
+    told = {"labels": labels, "int8": int8, "gates": {name: asdict(gate) for name, gate in gates.items()}}
     (model / "export.json").write_text(json.dumps(told | {"training": checkpoint.about}, indent=1) + "\n")
     return told
 
@@ -87,24 +91,21 @@ def _write_config(model: Path, checkpoint: Checkpoint, recipe: Recipe, labels: t
     triton_config.write(model, card)
 
 
-def _try(
-    joined: onnx.ModelProto,
-    model: Path,
-    towers: tuple[str, ...],
-    images: NDArray[np.uint8],
-    targets: NDArray[np.floating],
-    checkpoint: Checkpoint,
-) -> Gate:
-    """Quantize `towers` and hold the scores against those of fp32."""
+def _quantized(
+    joined: onnx.ModelProto, model: Path, towers: tuple[str, ...], images: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Scores of `images` with `towers` in int8; leaves the ranges in `model`."""
     file = assemble.ranges(model)
     file.unlink(missing_ok=True)
-    step = max(1, len(images) // CALIBRATION_IMAGES)
-    quantize.measure(joined, images[::step], towers, file)
-    small = scores(quantize.apply(joined, towers, file), images)
-    full = scores(joined, images)
+    quantize.measure(joined, images[:: max(1, len(images) // CALIBRATION_IMAGES)], towers, file)
+    return scores(quantize.apply(joined, towers, file), images)
+
+
+def _columns(
+    model: Path, checkpoint: Checkpoint, targets: NDArray[np.floating]
+) -> dict[str, tuple[int, NDArray[np.floating]]]:
     order = {name: place for place, name in enumerate(assemble.read_labels(model))}
-    columns = {name: (order[name], targets[:, place]) for place, name in enumerate(checkpoint.heads.labels)}
-    return compare(full, small, columns)
+    return {name: (order[name], targets[:, place]) for place, name in enumerate(checkpoint.heads.labels)}
 
 
 def scores(model: onnx.ModelProto, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -38,6 +38,7 @@ class _Images(CalibrationDataReader):
 def measure(model: onnx.ModelProto, images: NDArray[np.uint8], towers: tuple[str, ...], ranges: Path) -> None:
     """Write where the activations of `model` lie on `images [N,S,S,3] uint8` to `ranges` (JSON)."""
     _quantize(model, towers, ranges, _Images(images))
+    ranges.chmod(0o644)  # ONNX Runtime writes it for its owner only; it is committed
 
 
 def apply(model: onnx.ModelProto, towers: tuple[str, ...], ranges: Path) -> onnx.ModelProto:

@@ -29,9 +29,13 @@ HEADER = "path,split,source,kind,violence,political,gore,skin,cat,dog\n"
 
 
 def picture(file: Path, seed: int, side: int = 96) -> None:
+    """Overlapping rectangles: enough structure for a perceptual hash."""
     rng = np.random.default_rng(seed)
-    noise = cv2.resize(rng.integers(0, 256, (6, 6, 3)).astype(np.uint8), (side, side))
-    assert cv2.imwrite(str(file), noise)
+    image = np.full((side, side, 3), 128, np.uint8)
+    for _ in range(30):
+        corners = rng.integers(0, side, 4).tolist()
+        cv2.rectangle(image, tuple(corners[:2]), tuple(corners[2:]), rng.integers(0, 256, 3).tolist(), -1)
+    assert cv2.imwrite(str(file), image)
 
 
 def manifest(folder: Path, *rows: str) -> Path:
