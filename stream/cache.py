@@ -8,7 +8,7 @@ errors; a Redis that is away, slow or wrong is a miss.
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -16,8 +16,9 @@ from cachetools import LRUCache
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis import Redis, RedisError
 
-from moderation.events import ImageFacts, ModelStamp, Probability, Status
+from moderation.events import ImageFacts, ModelStamp, Pdq, Probability, Status
 from stream import metrics
+from stream.decode.poison import POISONED
 from stream.settings import CacheSettings, RedisSettings
 
 log = structlog.get_logger()
@@ -36,7 +37,7 @@ class KnownScores(BaseModel):
     scores: dict[str, Probability]
     uncertainty: Probability
     image: ImageFacts
-    perceptual_hash: str
+    perceptual_hash: Pdq
 
 
 def cache_key(sha256: str, stamp: ModelStamp) -> str:
@@ -50,9 +51,7 @@ class ScoreCache:
         self._known: LRUCache[str, KnownScores] = LRUCache(max(cache.entries, 1))
         self._on = cache.entries > 0
         self._lock = threading.Lock()
-        self._ttl_s = redis.ttl_s
-        self._redis = _connect(redis) if self._on else None
-        self._quiet_until = 0.0
+        self._shelf = _Shelf(redis) if self._on else _Shelf(RedisSettings())
 
     def get(self, keys: Iterable[str]) -> dict[str, KnownScores]:
         """What is known of `keys`."""
@@ -61,7 +60,8 @@ class ScoreCache:
             found = {key: known for key in wanted if self._on and (known := self._known.get(key)) is not None}
         metrics.CACHE.labels("process").inc(len(found))
         absent = [key for key in wanted if key not in found]
-        from_redis = self._ask_redis(absent)
+        stored = {key: _checked(key, value) for key, value in self._shelf.find(absent).items()}
+        from_redis = {key: known for key, known in stored.items() if known is not None}
         metrics.CACHE.labels("redis").inc(len(from_redis))
         metrics.CACHE.labels("miss").inc(len(absent) - len(from_redis))
         self._keep(from_redis)
@@ -70,37 +70,49 @@ class ScoreCache:
     def put(self, known: Mapping[str, KnownScores]) -> None:
         if known and self._on:
             self._keep(known)
-            self._tell_redis(known)
+            self._shelf.leave({key: value.model_dump_json() for key, value in known.items()})
 
     def close(self) -> None:
-        if self._redis is not None:
-            self._redis.close()
+        self._shelf.close()
 
     def _keep(self, known: Mapping[str, KnownScores]) -> None:
         with self._lock:
             self._known.update(known)
 
-    def _ask_redis(self, keys: list[str]) -> dict[str, KnownScores]:
+
+class _Shelf:
+    """Redis as a place to leave things; one that is away, slow or not configured holds nothing."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        self._redis = _connect(settings)
+        self._ttl_s = settings.ttl_s
+        self._quiet_until = 0.0
+
+    def find(self, keys: Sequence[str]) -> dict[str, bytes]:
         if self._redis is None or not keys or time.monotonic() < self._quiet_until:
             return {}
         try:
-            values = self._redis.mget(keys)
+            values: object = self._redis.mget(keys)
         except RedisError as error:
             self._be_quiet(error)
             return {}
-        found = {key: _checked(key, value) for key, value in zip(keys, values, strict=True) if value is not None}
-        return {key: known for key, known in found.items() if known is not None}
+        answered = values if isinstance(values, list) and len(values) == len(keys) else []
+        return {key: value for key, value in zip(keys, answered, strict=False) if isinstance(value, bytes)}
 
-    def _tell_redis(self, known: Mapping[str, KnownScores]) -> None:
+    def leave(self, values: Mapping[str, str]) -> None:
         if self._redis is None or time.monotonic() < self._quiet_until:
             return
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
-                for key, value in known.items():
-                    pipeline.set(key, value.model_dump_json(), ex=self._ttl_s)
+                for key, value in values.items():
+                    pipeline.set(key, value, ex=self._ttl_s)
                 pipeline.execute()
         except RedisError as error:
             self._be_quiet(error)
+
+    def close(self) -> None:
+        if self._redis is not None:
+            self._redis.close()
 
     def _be_quiet(self, error: RedisError) -> None:
         self._quiet_until = time.monotonic() + _QUIET_S
@@ -118,7 +130,7 @@ def _connect(settings: RedisSettings) -> Redis | None:
     )
 
 
-def _checked(key: str, value: bytes | str) -> KnownScores | None:
+def _checked(key: str, value: bytes) -> KnownScores | None:
     try:
         known = KnownScores.model_validate_json(value)
     except ValidationError:
@@ -134,27 +146,21 @@ class RedisPoisonList:
     """A `stream.decode.PoisonList` that all workers share and that outlives them."""
 
     def __init__(self, redis: RedisSettings, preprocessing: str) -> None:
-        self._redis = _connect(redis)
+        self._shelf = _Shelf(redis)
         self._preprocessing = preprocessing
-        self._ttl_s = redis.ttl_s
 
     def seen(self, sha256: str) -> Status | None:
-        if self._redis is None:
-            return None
-        try:
-            value = self._redis.get(self._key(sha256))
-            return None if value is None else Status(value.decode() if isinstance(value, bytes) else str(value))
-        except (RedisError, ValueError):
-            return None
+        key = self._key(sha256)
+        value = self._shelf.find([key]).get(key)
+        return None if value is None else _POISONED.get(value)
 
     def add(self, sha256: str, status: Status) -> None:
-        if self._redis is None:
-            return
-        try:
-            self._redis.set(self._key(sha256), status.value, ex=self._ttl_s)
-        except RedisError as error:
-            log.warning("redis did not take a poison image; it may be tried again", error=type(error).__name__)
+        self._shelf.leave({self._key(sha256): status.value})
 
     def _key(self, sha256: str) -> str:
         # Another preprocessing version may bring a decoder that survives.
         return f"adjudicate:poison:{self._preprocessing}:{sha256}"
+
+
+_POISONED: Final = {status.value.encode(): status for status in POISONED}
+"""Any other word would pass an image off as examined, or as something that nobody found."""

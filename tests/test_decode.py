@@ -171,6 +171,15 @@ def test_a_poison_list_survives_torn_and_foreign_lines(tmp_path: Path) -> None:
     assert again.seen("ef" * 32) is None
 
 
+def test_a_poison_list_that_cannot_be_written_still_remembers(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "poison.txt"
+    poison = FilePoisonList(path)
+    path.unlink()
+    path.parent.rmdir()
+    poison.add(SHA, Status.TIMEOUT)
+    assert poison.seen(SHA) is Status.TIMEOUT
+
+
 def test_closing_cancels_what_waits_and_ends_the_processes() -> None:
     pool = DecodePool(1, 8, timeout_s=600, decoder=FAKE)
     workers = workers_of(os.getpid())

@@ -5,10 +5,15 @@ import threading
 from pathlib import Path
 from typing import Final, Protocol
 
+import structlog
+
 from moderation.events import Status
 from moderation.images import PREPROCESSING
 
-_KNOWN: Final = frozenset({Status.DECODE_CRASHED, Status.TIMEOUT})
+_log = structlog.get_logger(__name__)
+
+POISONED: Final = frozenset({Status.DECODE_CRASHED, Status.TIMEOUT})
+"""How an image can end that is remembered."""
 
 
 class PoisonList(Protocol):
@@ -53,7 +58,10 @@ class FilePoisonList:
             if sha256 in self._known:
                 return
             self._known[sha256] = status
-            self._append(f"{sha256} {status.value} {PREPROCESSING}\n")
+            try:
+                self._append(f"{sha256} {status.value} {PREPROCESSING}\n")
+            except OSError as error:
+                _log.warning("poison_not_written", path=str(self._path), error=error.strerror)
 
     def _append(self, line: str) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND)
@@ -66,6 +74,6 @@ class FilePoisonList:
 
 def _parse(line: str) -> tuple[str, Status] | None:
     match line.split(" "):
-        case [sha256, status, version] if version == PREPROCESSING and status in _KNOWN:
+        case [sha256, status, version] if version == PREPROCESSING and status in POISONED:
             return sha256, Status(status)
     return None
