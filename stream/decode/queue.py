@@ -51,7 +51,8 @@ class Queue:
             if self._closed:
                 raise RuntimeError("the decode pool is closed")
             self._waiting.append(task)
-            self._changed.notify()
+            # All: who pauses waits here too, and would take a single call without taking the task.
+            self._changed.notify_all()
 
     def put_back(self, tasks: list[Task]) -> None:
         with self._changed:
