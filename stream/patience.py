@@ -7,8 +7,8 @@ client's policy its say.
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
 
 import numpy as np
 import structlog
@@ -22,6 +22,8 @@ from stream.settings import TritonSettings
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 _PROBE_EVERY_S: Final = 0.5
 
 
@@ -34,6 +36,8 @@ class PatientModel:
         self._closing = threading.Event()
         self._away = threading.Event()
         self._last_probe = 0.0
+        self._calls = 0
+        self._counting = threading.Lock()
         self._retrying = Retrying(
             retry=retry_if_exception_type((ModelUnavailable, ModelOverloaded)),
             wait=wait_exponential_jitter(multiplier=0.05, max=1.0, jitter=0.05),
@@ -46,19 +50,18 @@ class PatientModel:
     def score(self, images: NDArray[np.uint8]) -> Scores:
         """Scores of `[B,S,S,3] uint8`, all by one model version. Raises ModelError when patience ends."""
         deadlines = self._deadlines()
-        scores = self._retrying(lambda: self._score_once(images, next(deadlines)))
-        self._note_presence()
-        return scores
+        return self._patiently(lambda: self._score_once(images, next(deadlines)))
 
     def spec(self) -> ModelSpec:
         """What is served, waiting for it. Raises ModelError when patience ends."""
-        spec = self._retrying(self._classifier.spec)
-        self._note_presence()
-        return spec
+        return self._patiently(self._classifier.spec)
 
     def is_away(self) -> bool:
-        """Whether calls would only wait. Asks the server itself once nobody else is about to."""
-        if self._away.is_set() and time.monotonic() - self._last_probe > _PROBE_EVERY_S:
+        """Whether calls would only wait. Asks the server itself where no call is about to find out.
+
+        A server may call itself ready while its model hangs, so a call that waits knows better.
+        """
+        if self._away.is_set() and not self._calls and time.monotonic() - self._last_probe > _PROBE_EVERY_S:
             self._last_probe = time.monotonic()
             if self._classifier.is_ready():
                 self._note_presence()
@@ -67,6 +70,17 @@ class PatientModel:
     def close(self) -> None:
         self._closing.set()
         self._classifier.close()
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        with self._counting:
+            self._calls += 1
+        try:
+            answer = self._retrying(call)
+        finally:
+            with self._counting:
+                self._calls -= 1
+        self._note_presence()
+        return answer
 
     def _deadlines(self) -> Iterator[float]:
         """A server that is slow, not away, would never finish within a deadline that stays too short."""

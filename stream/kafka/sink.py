@@ -1,9 +1,12 @@
 """A transactional producer."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -17,6 +20,8 @@ from stream.kafka.client import (
 )
 from stream.kafka.records import Output, Position
 from stream.settings import KafkaSettings
+
+_GRACE_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +159,23 @@ class Sink:
                 return
 
     def _call(self, step: Callable[..., Any], *arguments: Any) -> None:
+        """librdkafka does not always keep its own timeout: `send_offsets_to_transaction` was seen to wait for
+        a dead coordinator until its caller was killed. A call that does not return is in doubt, like one that
+        timed out; its thread ends when a new producer of the same id has fenced this one."""
+        outcome: Future[None] = Future()
+        threading.Thread(target=_run, args=(outcome, step, arguments), name="transaction", daemon=True).start()
         try:
-            step(*arguments)
+            outcome.result(self._timeout_s + _GRACE_S)
+        except FutureTimeout:
+            raise ProducerLost(f"{step.__name__} did not return within {self._timeout_s + _GRACE_S:g} s") from None
         except KafkaException as error:
             raise translated(error) from error
+
+
+def _run(outcome: "Future[None]", step: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    try:
+        step(*arguments)
+    except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(None)
