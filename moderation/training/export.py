@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from moderation.images import PREPROCESSING
+from moderation.labels import LABELS
 from moderation.training import assemble, metrics, quantize, served, tower, triton_config
 from moderation.training.checkpoint import Checkpoint
 from moderation.training.recipe import Recipe
@@ -75,8 +76,9 @@ def _tower(checkpoint: Checkpoint, recipe: Recipe) -> onnx.ModelProto:
 
 
 def _in_tree_order(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Each top label before its parts, top labels in alphabetical order."""
-    return tuple(sorted(names, key=lambda name: (name.partition(".")[0], name.count("."), names.index(name))))
+    """Labels of the tree in its order, then a client's own in the recipe's."""
+    own = [name for name in names if name not in LABELS]
+    return (*(name for name in LABELS if name in names), *own)
 
 
 def _write_config(model: Path, checkpoint: Checkpoint, recipe: Recipe, labels: tuple[str, ...], precision: str) -> None:
