@@ -162,14 +162,14 @@ class Samples:
             for name, resident in self.run.supervisor.memory().items():
                 self.memory.setdefault(name, []).append((now, self.run.supervisor.started(name), resident))
 
-    def warm(self, name: str, after_s: float) -> list[int]:
-        """Resident bytes of the instance's processes once they were warm, late in the run."""
+    def lives(self, name: str, after_s: float) -> list[list[int]]:
+        """Resident bytes of each process of an instance, once it was warm, late in the run."""
         born: dict[int, float] = {}
-        rows = []
+        rows: dict[int, list[int]] = {}
         for at, pid, resident in self.memory[name]:
-            if at - born.setdefault(pid, at) >= WARM_S and at >= after_s:
-                rows.append(resident)
-        return rows
+            if at - born.setdefault(pid, at) >= WARM_S and at >= after_s and resident:
+                rows.setdefault(pid, []).append(resident)
+        return list(rows.values())
 
 
 @dataclass(frozen=True)
@@ -212,17 +212,17 @@ def show(console: Console, outcome: Outcome, found: list[Hit], samples: Samples)
     for hit in found:
         table.add_row(hit.name, f"{hit.first_s:.1f}", f"{hit.caught_up_s:.1f}")
     console.print(table)
-    table = Table("worker", "first MB", "least MB", "most MB", "spread", title="Resident memory of warm processes")
+    table = Table("worker", "first MB", "least MB", "most MB", "spread", title="Resident memory once warm")
     late = min(300.0, samples.at[-1] / 4) if samples.at else 0.0
     for name in sorted(samples.memory):
-        if rows := samples.warm(name, late):
+        for rows in samples.lives(name, late):
             spread = (max(rows) - min(rows)) / statistics.median(rows)
             table.add_row(name, *(f"{size / 1e6:.0f}" for size in (rows[0], min(rows), max(rows))), f"{spread:.1%}")
     console.print(table)
     lasted = samples.at[-1] if samples.at else 1.0
     rate_in, rate_out = outcome.sent / lasted, samples.decisions[-1] / lasted
     console.print(f"{rate_in:.0f} records/s in, {rate_out:.0f} decisions/s out, faults included")
-    console.print(outcome)
+    console.print(str(outcome))
     console.print("verdict: exactly once" if outcome.findings.are_none else f"verdict: {outcome.findings}")
 
 
