@@ -29,7 +29,7 @@ from PIL import Image
 from moderation.images import views
 from moderation.images.jpeg import decode_scaled, read_header, scale_divisor
 from moderation.images.squash import squash
-from stream.decode import DecodePool
+from stream.decode.pool import DecodePool
 
 Pixels = NDArray[np.uint8]
 SIZE: Final = 224

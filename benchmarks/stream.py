@@ -32,7 +32,7 @@ from moderation.classifier import TritonAddress, TritonClassifier
 from moderation.events import ImageEvent
 from stream import kafka
 from stream.cache import ScoreCache
-from stream.decode import DecodePool
+from stream.decode.pool import DecodePool
 from stream.kafka import Output, Record
 from stream.patience import PatientModel
 from stream.sandbox.sandbox import Sandbox

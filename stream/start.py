@@ -17,7 +17,8 @@ from moderation.policy import LivePolicies, PolicyEvent, PolicyEventKind, load
 from stream import metrics
 from stream.cache import RedisPoisonList, ScoreCache
 from stream.decide import DecideStage
-from stream.decode import DecodePool, FilePoisonList, NoPoison, PoisonList
+from stream.decode.poison import FilePoisonList, NoPoison, PoisonList
+from stream.decode.pool import DecodePool
 from stream.fetch import Fetcher, FetchLimits
 from stream.kafka import Output, produce_all, start_group_at
 from stream.logs import configure_logs
@@ -115,8 +116,12 @@ def decode_pool(settings: Settings, size: int) -> DecodePool:
     return DecodePool(
         workers=images.decode_workers or os.cpu_count() or 1,
         size=size,
+        # How many views count changes the scores that the cache knows an image by, so it is no setting.
         limits=Limits(
-            max_bytes=images.max_bytes, max_pixels=images.max_pixels, max_total_pixels=images.max_total_pixels
+            max_bytes=images.max_bytes,
+            max_pixels=images.max_pixels,
+            max_total_pixels=images.max_total_pixels,
+            max_frames=images.max_frames,
         ),
         timeout_s=images.decode_timeout_s,
         memory_bytes=images.decode_memory_bytes,

@@ -17,7 +17,7 @@ from PIL import Image
 from moderation.errors import ImageError
 from moderation.events import Status
 from moderation.images import Limits, views
-from stream.decode import DecodePool
+from stream.decode.pool import DecodePool
 from tests.drawn import FORMATS, animation, encoded, exif, picture
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL", "ignore::RuntimeWarning:PIL")

@@ -1,6 +1,4 @@
-"""Image decoding in processes that may die."""
+"""Image decoding in processes that may die.
 
-from stream.decode.poison import FilePoisonList, NoPoison, PoisonList
-from stream.decode.pool import DecodePool
-
-__all__ = ["DecodePool", "FilePoisonList", "NoPoison", "PoisonList"]
+Imports nothing itself: every decoder process passes through here, and must start fast and stay small.
+"""

@@ -13,6 +13,8 @@ from stream.decode.queue import Task
 from stream.decode.wire import Gone, WorkerConfig, receive_ready, receive_reply, send_request
 
 _START_TIMEOUT_S: Final = 60.0
+_LAST_BREATH_S: Final = 10.0
+"""How long a worker that has closed its end may take to exit."""
 _SOCKET_BUFFER: Final = 1024 * 1024
 _PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 
@@ -59,8 +61,8 @@ class DecodeProcess:
                 task.resolve(outcome)
         except TimeoutError:
             return Lost(tasks[answered:], Status.TIMEOUT, f"not decoded within {timeout_s:g} s")
-        except Gone:
-            return Lost(tasks[answered:], Status.DECODE_CRASHED, f"decoder {self._cause_of_death()}")
+        except Gone as gone:
+            return Lost(tasks[answered:], Status.DECODE_CRASHED, f"decoder {self._cause_of_death(gone)}")
         return None
 
     def is_alive(self) -> bool:
@@ -75,9 +77,13 @@ class DecodeProcess:
         self._process.wait()
         self._peer.close()
 
-    def _cause_of_death(self) -> str:
-        self._process.kill()
-        code = self._process.wait()
+    def _cause_of_death(self, gone: Gone) -> str:
+        if words := str(gone):
+            return f"sent {words}"
+        try:
+            code = self._process.wait(_LAST_BREATH_S)
+        except subprocess.TimeoutExpired:
+            return "closed its end and lives on"
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
 
 
@@ -85,4 +91,6 @@ def _environment() -> dict[str, str]:
     """No secret of this process reaches a decoder; one thread and one arena keep its address space small."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX"), "1")
-    return {**kept, **single, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # Looking for pydantic's plugins reads every installed package's metadata.
+    quick = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+    return {**kept, **single, **quick, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from moderation.classifier import TritonAddress, TritonClassifier
 from moderation.labels import top_label
-from stream.decode import DecodePool
+from stream.decode.pool import DecodePool
 from stream.demo.classify import Classified, classify, files_of
 from stream.demo.outgoing import printable
 from stream.demo.signals import stoppable
