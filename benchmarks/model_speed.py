@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from moderation.training import assemble, quantize, served
+from moderation.training import assemble, served
 
 MODEL = Path(__file__).parent.parent / "model_repository" / "brand_safety"
 BATCH = 8
@@ -34,18 +34,12 @@ def rate(session: Any, images: np.ndarray, batches: int) -> float:
 def variants(threads: int) -> dict[str, Any]:
     """The graphs to time, the reference first."""
     assemble.assemble(MODEL)
-    joined = assemble.joined(MODEL)
-    found = {
+    return {
         "lite0 fp32": served.session(MODEL / assemble.BRAND_TOWER, threads),
         "as shipped": served.session(MODEL / assemble.SERVED, threads),
-        "both fp32": served.session(joined, threads),
+        "both fp32": served.session(assemble.joined(MODEL), threads),
         "adult tower fp32": served.session(assemble.adult_tower(), threads),
     }
-    if assemble.ranges(MODEL).is_file():
-        for towers in (("adult",), ("adult", "brand")):
-            graph = quantize.apply(joined, towers, assemble.ranges(MODEL))
-            found[f"int8 {'+'.join(towers)}"] = served.session(graph, threads)
-    return found
 
 
 def main() -> None:
