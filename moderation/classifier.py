@@ -207,12 +207,14 @@ _CHANNEL: Final = [
     ("grpc.use_local_subchannel_pool", 1),
 ]
 _AWAY: Final = {"StatusCode.UNAVAILABLE", "StatusCode.NOT_FOUND", "StatusCode.CANCELLED"}
+_AWAY_WORDS: Final = ("is not ready", "unknown model", "is not healthy")
+"""In what Triton says of a model being swapped, or of a Python backend whose process died, as internal errors."""
 _OVERLOADED: Final = {"StatusCode.DEADLINE_EXCEEDED", "StatusCode.RESOURCE_EXHAUSTED"}
 
 
 def _translated(error: InferenceServerException) -> ModelError:
     status, message = error.status(), str(error.message())
-    if status in _AWAY or "is not ready" in message or "unknown model" in message:
+    if status in _AWAY or any(words in message for words in _AWAY_WORDS):
         return ModelUnavailable(f"model server: {message}")
     if status in _OVERLOADED or "queue" in message or "imeout" in message:
         return ModelOverloaded(f"model server: {message}")

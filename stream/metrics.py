@@ -1,5 +1,6 @@
 """What a worker tells of itself: Prometheus metrics, and the watchdog that ends a stalled one."""
 
+import faulthandler
 import os
 import threading
 import time
@@ -70,6 +71,7 @@ def start_watchdog(progress: Progress, limit_s: float, end: Callable[[], None] =
         while (stalled_s := progress.stalled_for_s()) < limit_s:
             time.sleep(min(1.0, limit_s / 4))
         log.error("no progress although there is work; ending", stalled_s=round(stalled_s, 1))
+        faulthandler.dump_traceback(all_threads=True)
         end()
 
     thread = threading.Thread(target=watch, name="watchdog", daemon=True)

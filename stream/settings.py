@@ -41,7 +41,7 @@ class KafkaSettings(Section):
     session_timeout_s: Seconds = Field(10, description="A silent worker's partitions move on after this.")
     max_poll_interval_s: Seconds = 60
     transaction_timeout_s: Seconds = Field(15, description="The broker aborts a transaction open for longer.")
-    request_timeout_s: Seconds = Field(10, description="How long one transaction call may take.")
+    request_timeout_s: Seconds = Field(5, description="How long one transaction call may take.")
 
 
 class TopicSettings(Section):
