@@ -36,7 +36,7 @@ SettingsFile = Annotated[
 def score(settings: SettingsFile = None) -> None:
     """Run a scoring worker: creatives and pages in, scores out."""
     from stream.settings import read_settings
-    from stream.start import run_score
+    from stream.start_score import run_score
 
     run_score(read_settings(settings))
 
@@ -51,7 +51,7 @@ def decide(
 ) -> None:
     """Run a deciding worker: scores in, one decision for each client concerned out."""
     from stream.settings import read_settings
-    from stream.start import run_decide, run_replay
+    from stream.start_decide import run_decide, run_replay
 
     if replay is None:
         run_decide(read_settings(settings))

@@ -15,7 +15,7 @@ from stream.parse import EVENT_HEADER
 from stream.patience import PatientModel
 from stream.score import ScoreStage
 from stream.settings import CacheSettings, RedisSettings, Settings
-from stream.start import decode_pool, triton_address
+from stream.start_score import decode_pool, triton_address
 
 
 def from_topic(settings: Settings, topic: str) -> Iterator[ScoredEvent]:

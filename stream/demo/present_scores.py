@@ -23,7 +23,7 @@ from stream.demo.tables import bar
 from stream.sandbox.part import Leash
 from stream.sandbox.triton_server import TritonOptions, TritonServer
 from stream.settings import TritonSettings
-from stream.start import triton_address
+from stream.start_score import triton_address
 
 
 def present_scores(paths: Sequence[Path], settings: TritonSettings, url: str | None, *, as_json: bool) -> None:

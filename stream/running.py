@@ -1,0 +1,36 @@
+"""What both workers share: logs, metrics, signals, the watchdog, and the loop until they are told to stop."""
+
+import signal
+import sys
+from types import FrameType
+
+import structlog
+
+from stream import metrics
+from stream.logs import configure_logs
+from stream.settings import Settings
+from stream.worker import Stage, Worker
+
+log = structlog.get_logger()
+
+
+def prepare(settings: Settings) -> None:
+    configure_logs(settings.log_level)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    metrics.serve_metrics(settings.worker)
+
+
+def run_stage(settings: Settings, stage: Stage, *, group: str | None = None, stop_at_end: bool = False) -> None:
+    worker = Worker(settings, stage, group=group, stop_at_end=stop_at_end)
+
+    def stop(number: int, _: FrameType | None) -> None:
+        log.info("stopping", signal=signal.Signals(number).name)
+        worker.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    metrics.start_watchdog(worker.progress, settings.worker.stall_after_s)
+    try:
+        worker.run()
+    finally:
+        stage.close()
