@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from moderation.policy import PolicySet
-from stream import cli, score, start, worker
+from stream import cli, running, score, worker
 from stream.kafka import Output, Record, Sink
 from stream.metrics import STALLED_EXIT_CODE
 from stream.worker import Outputs
@@ -126,7 +126,7 @@ def _use_group(suffix: str) -> None:
     def make(settings: Any, stage: Any, **options: Any) -> worker.Worker:
         return real(settings, stage, **options | {"group": f"adjudicate-{stage.name}-{suffix}"})
 
-    vars(start)["Worker"] = make
+    vars(running)["Worker"] = make
 
 
 def _is_struck(file: Path, lives: int) -> bool:
