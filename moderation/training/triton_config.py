@@ -27,7 +27,7 @@ class Card:
 
 
 _BACKENDS: Final = {
-    # An instance per core with one thread each: measured against one instance with all threads in docs/model.md.
+    # An instance per core with one thread each; not yet measured against one instance with all threads.
     "python": 'backend: "python"\ninstance_group [ { kind: KIND_CPU count: 2 } ]\n',
     "onnxruntime": 'backend: "onnxruntime"\ndefault_model_filename: "model.onnx"\n'
     "instance_group [ { kind: KIND_AUTO count: 1 } ]\n",
