@@ -1,5 +1,6 @@
 """What logs say, and what they must not."""
 
+import io
 import json
 
 import pytest
@@ -26,3 +27,19 @@ def test_a_traceback_names_places_but_no_values(capsys: pytest.CaptureFixture[st
 
 def _fail_on(event: str) -> None:
     raise ValueError(f"an event of {len(event)} characters")
+
+
+def test_logging_outlives_the_stream_that_was_there_when_it_was_configured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed = io.StringIO()
+    monkeypatch.setattr("sys.stderr", closed)
+    configure_logs("info")
+    log = structlog.get_logger()
+    monkeypatch.undo()
+    closed.close()
+    try:
+        log.warning("still here")
+    finally:
+        structlog.reset_defaults()
+    assert "still here" in capsys.readouterr().err

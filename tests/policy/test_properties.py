@@ -117,7 +117,9 @@ def events(draw: st.DrawFn) -> ScoredEvent:
         found.pop(label, None)
     return ScoredEvent.model_validate(
         {
-            "event_id": draw(st.text(min_size=1, max_size=20)),
+            "event_id": draw(
+                st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs"]), min_size=1, max_size=20)
+            ),
             "surface": draw(st.sampled_from(["creative", "page"])),
             "clients": draw(st.one_of(st.just([]), st.lists(st.sampled_from([*CLIENTS, "nobody"]), max_size=4))),
             "context": draw(contexts),
