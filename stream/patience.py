@@ -1,6 +1,6 @@
 """A model that is away is waited for: events stay on the broker rather than fail.
 
-A call is retried, each time with twice the deadline, until `triton.patience_s` has passed; meanwhile
+A call is retried, with longer deadlines for a slow server, until `triton.patience_s` has passed; meanwhile
 `is_away` tells the worker to stop consuming. Only then does a batch get `MODEL_UNAVAILABLE`, and each
 client's policy its say.
 """
@@ -25,6 +25,8 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _PROBE_EVERY_S: Final = 0.5
+_LONGEST_DEADLINE: Final = 4
+"""Times `triton.timeout_s`."""
 
 
 class PatientModel:
@@ -83,11 +85,13 @@ class PatientModel:
         return answer
 
     def _deadlines(self) -> Iterator[float]:
-        """A server that is slow, not away, would never finish within a deadline that stays too short."""
+        """A server that is slow, not away, would never finish within a deadline that stays too short; one that
+        lost the request is not waited for much longer than that."""
         deadline_s = self._settings.timeout_s
+        longest_s = deadline_s * _LONGEST_DEADLINE
         while True:
             yield deadline_s
-            deadline_s = min(deadline_s * 2, max(self._settings.patience_s, self._settings.timeout_s))
+            deadline_s = min(deadline_s * 2, longest_s)
 
     def _score_once(self, images: NDArray[np.uint8], deadline_s: float) -> Scores:
         most = self._settings.max_batch
