@@ -163,9 +163,16 @@ def _political(policy: EffectivePolicy, facts: Facts) -> Iterator[Fired]:
     kind = "declared" if facts.declared_political else "undeclared"
     answer = _political_answer(political, facts.country, kind)
     detail = "declared as political" if kind == "declared" else "nobody declared it political"
-    passing = f"political < {threshold:.2f}, or declared" if kind == "undeclared" else None
+    passing = None
+    if kind == "undeclared":
+        milder = _rank(_political_answer(political, facts.country, "declared")) < _rank(answer)
+        passing = f"political < {threshold:.2f}" + (", or declared" if milder else "")
     reason = Reason(rule=f"political.{kind}", verdict=answer, would_pass=passing, detail=detail, **measured)
     yield Fired(reason, "declared" if answer is Verdict.ALLOW else "")
+
+
+def _rank(verdict: Verdict) -> int:
+    return tuple(Verdict).index(verdict)
 
 
 def _political_answer(political: Political, country: str | None, kind: str) -> Verdict:

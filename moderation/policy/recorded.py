@@ -68,6 +68,11 @@ def _lines(stored: io.BufferedReader, lines: Iterable[bytes], advance: Callable[
 
 
 def _parsed(line: bytes, path: Path, number: int) -> ScoredEvent:
+    if b'"decision_id"' in line:
+        raise ConfigurationError(
+            f"{path}:{number}: a decision, not a scored event (one event has many); give the records of the topic "
+            "`scores`, or `--scores topic:scores`"
+        )
     try:
         return ScoredEvent.model_validate_json(line)
     except ValidationError as error:

@@ -66,6 +66,7 @@ def _print_outcome(console: Console, outcome: Outcome) -> None:
     first = f", the first {run.first_decision_s:.1f} s after the command" if run.first_decision_s else ""
     exact = "exactly one per event and client" if ledger.is_exact else "NOT exactly one per event and client"
     console.print(f"{ledger.decided:,} decisions on {run.events:,} images{first}: {exact}.", highlight=False)
+    console.print("How often the model is wrong stands in docs/model.md; drawn samples are not what it learnt from.")
     console.print(f"Report     {escape(str(outcome.report_file))}\nDecisions  {escape(str(outcome.decisions_file))}")
 
 

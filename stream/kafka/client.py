@@ -111,7 +111,9 @@ class LogBridge:
         gist = _NUMBERS.sub("", text)
         if gist not in self._said:
             self._said[gist] = True
-            getattr(self._log, self._LEVELS.get(level, "info"))("librdkafka", text=text)
+            # What librdkafka itself tries again passes by itself: a broker that is just starting, mostly.
+            severity = "debug" if text.endswith("retrying") else self._LEVELS.get(level, "info")
+            getattr(self._log, severity)("librdkafka", text=text)
 
 
 _NUMBERS: Final = re.compile(r"\d+")

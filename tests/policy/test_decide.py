@@ -351,3 +351,12 @@ def test_encoded_decisions_are_the_decisions(tmp_path: Path) -> None:
 
 def test_no_events_no_decisions(tmp_path: Path) -> None:
     assert loaded(tmp_path, acme="client: acme").decide([], NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "advice"), [("allow", "political < 0.60, or declared"), ("block", "political < 0.60")]
+)
+def test_declaring_is_advised_only_where_it_would_help(tmp_path: Path, declared: str, advice: str) -> None:
+    political = f"{{threshold: 0.60, declared: {declared}, undeclared: block}}"
+    policies = loaded(tmp_path, acme=f"client: acme\npolitical: {political}")
+    assert decide(policies, scores={"political": 0.9}).reasons[0].would_pass == advice
