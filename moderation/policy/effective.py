@@ -135,6 +135,15 @@ class EffectivePolicy:
         """The stable name of every rule that this policy can fire, for coverage."""
         return tuple(dict.fromkeys(_rule_names(self)))
 
+    def written_in(self, rule: str) -> Origin | None:
+        """Where what a rule answers was written: the first value under the longest part of its name that is one."""
+        path = tuple(rule.split("."))
+        while path:
+            if found := [leaf for at, leaf in sorted(self.leaves.items()) if at[: len(path)] == path]:
+                return found[0].origin
+            path = path[:-1]
+        return None
+
     def printable(self) -> list[tuple[str, str, str]]:
         """Every value in force as (path, value, origin), in reading order."""
         return [(".".join(path), _readable(leaf.value), str(leaf.origin)) for path, leaf in sorted(self.leaves.items())]

@@ -1,7 +1,7 @@
 """Why one client's policy answers what it answers: every rule it looked at, with the margin."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -84,10 +84,15 @@ def _looked(policy: EffectivePolicy, event: ScoredEvent, decision: Decision | No
     quiet = [*_thresholds(policy, event), *_others(policy, event)]
     for looked in quiet:
         if looked.rule not in reasons:
-            yield looked
+            yield looked if looked.origin else replace(looked, origin=_written_in(policy, looked.rule))
     origins = {looked.rule: looked.origin for looked in quiet}
     for reason in decision.reasons if decision else ():
-        yield _fired(reason, origins.get(reason.rule))
+        yield _fired(reason, origins.get(reason.rule) or _written_in(policy, reason.rule))
+
+
+def _written_in(policy: EffectivePolicy, rule: str) -> str | None:
+    origin = policy.written_in(rule)
+    return None if origin is None else str(origin)
 
 
 def _fired(reason: Reason, origin: str | None) -> Looked:

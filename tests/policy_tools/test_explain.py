@@ -1,6 +1,7 @@
 """Why: every rule that was looked at, what fired, and the margin."""
 
 from pathlib import Path
+from textwrap import dedent
 
 from moderation.events import Status, Verdict
 from moderation.policy import load
@@ -63,3 +64,23 @@ def test_the_event_is_put_to_the_policy_whoever_it_names(folder: Path) -> None:
     found = explained(clients=("somebody-else",))
     assert found.decision
     assert found.decision.client == "acme"
+
+
+def test_every_kind_of_rule_is_told_with_its_line(tmp_path: Path) -> None:
+    text = """\
+        client: acme
+        uncertainty: 0.5
+        political:
+          threshold: 0.6
+          undeclared: block
+        on_error: block
+    """
+    (tmp_path / "acme.yaml").write_text(dedent(text), encoding="utf-8")
+    policy = load(tmp_path).policy("acme")
+    assert policy is not None
+    lines = {rule: str(policy.written_in(rule)).rpartition(":")[2] for rule in RULES_AND_LINES}
+    assert lines == RULES_AND_LINES
+    assert policy.written_in("nothing.of.the.kind") is None
+
+
+RULES_AND_LINES = {"political.undeclared": "5", "on_error.DECODE_FAILED": "6", "uncertainty": "2"}
