@@ -230,7 +230,7 @@ def new(  # noqa: PLR0913 - one for each option
     own = {"violence": violence, "adult": adult, "political": political}
     answers = Answers(
         client=client,
-        tiers={label: given.tier(label, word or tier or "medium") for label, word in own.items()},
+        tiers={label: given.tier(label if word else "tier", word or tier or "medium") for label, word in own.items()},
         extends=extends,
         description=description,
         on_error=given.verdict("on-error", on_error),

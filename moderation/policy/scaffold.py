@@ -71,7 +71,8 @@ def _suitability(tiers: Mapping[str, str]) -> list[str]:
 def _political(answers: Answers) -> list[str]:
     threshold = cuts(answers.tiers["political"], "political")["review"]
     return [
-        "# A picture cannot prove that an ad is political in law; nobody having declared it is worth a look.",
+        "# A picture cannot prove that an ad is political in law. What looks like it and was not declared gets the",
+        "# answer below from this score on: where your tier begins to look. Raise it to be asked less often.",
         "political:",
         f"  threshold: {threshold}",
         "  declared: allow",
