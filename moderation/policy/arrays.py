@@ -76,6 +76,16 @@ class Thresholds:
         return self._fired(ranks, np.minimum(self.review, self.block))
 
     def _fired(self, ranks: Ranks, limits: Ranks) -> Mask:
+        """Most images are below every client's threshold of every label: only the others meet the clients."""
+        any_fired = np.zeros((len(ranks), limits.shape[1]), np.bool_)
+        if not limits.size:
+            return any_fired
+        rows = np.flatnonzero((ranks > limits.min(axis=1)).any(axis=1))
+        if len(rows):
+            any_fired[rows] = self._fired_in(ranks[rows], limits)
+        return any_fired
+
+    def _fired_in(self, ranks: Ranks, limits: Ranks) -> Mask:
         shape = (len(ranks), limits.shape[1])
         any_fired, fired = np.zeros(shape, np.bool_), np.empty(shape, np.bool_)
         for column in self.used:
