@@ -49,7 +49,7 @@ _NO_NUMBER: Final = ImageError(Status.MODEL_REJECTED, "the model answered with a
 
 @dataclass(slots=True)
 class _Item:
-    """One record on its way through a batch. It has either come to an end (`outcome`) or goes on."""
+    """One record on its way through a batch: ended by `reject` or `failure`, answered by `known`, or under way."""
 
     record: Record
     incoming: Incoming | None = None

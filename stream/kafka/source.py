@@ -129,16 +129,6 @@ class Source:
             raise BrokerError(f"cannot go back to the committed offsets: {error}") from error
         self._at_end.clear()
 
-    def lag(self) -> int | None:
-        """Records on the assigned partitions that are not consumed yet, from what was last fetched."""
-        total = 0
-        for place in self._consumer.position(self._consumer.assignment()):
-            _, high = self._consumer.get_watermark_offsets(place, cached=True)
-            if high < 0 or place.offset < 0:
-                return None
-            total += max(0, high - place.offset)
-        return total
-
     def close(self) -> None:
         """Leave. What is in flight must have been settled before: rebalances on the way out are not told."""
         self._is_closing = True
