@@ -19,8 +19,6 @@ from moderation.training.tower import PIXEL_MEAN, PIXEL_SCALE
 WIDTH: Final = 1280
 """Channels after the last convolution, in every Lite variant."""
 
-NAMES: Final = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
-
 
 class Conv(nn.Module):
     """A convolution with bias and TensorFlow's SAME padding, optionally ReLU6: `[B,C,H,W]` → `[B,K,h,w]`."""
