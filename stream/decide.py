@@ -1,8 +1,9 @@
 """The second stage: scored events → one decision for every client concerned."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Final
 
 from moderation.errors import EventError
 from moderation.events import ScoredEvent, Verdict
@@ -13,6 +14,10 @@ from stream.parse import parse_scored_event
 from stream.rejects import reject_output
 from stream.settings import Settings
 from stream.worker import Outputs
+
+_ANSWER_BYTES: Final = 16 * 1024 * 1024
+_DECISION_BYTES: Final = 1024
+"""Of a decision beside what it repeats of its event."""
 
 
 class DecideStage:
@@ -40,15 +45,16 @@ class DecideStage:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _decide(self, records: Sequence[Record]) -> Outputs:
-        parsed = [_parsed(record) for record in records]
-        events = [event for event in parsed if isinstance(event, ScoredEvent)]
+        """Of as many of the records, from the first on, as answers of some size can be held for."""
         policies, now = self._policies(), datetime.now(UTC)
+        parsed = list(_bounded(records, len(policies.clients)))
+        events = [event for event in parsed if isinstance(event, ScoredEvent)]
         decided = iter(policies.decide_encoded(events, now, redecision=self._redecision))
         return [
             [self._output(event.event_id, decision) for decision in next(decided)]
             if isinstance(event, ScoredEvent)
             else [self._rejected(record, event)]
-            for record, event in zip(records, parsed, strict=True)
+            for record, event in zip(records, parsed, strict=False)
         ]
 
     def _output(self, event_id: str, decision: Encoded) -> Output:
@@ -66,6 +72,18 @@ class DecideStage:
         metrics.REJECTS.labels(self.name, error.reason).inc()
         topic = self._settings.topics.rejects
         return reject_output(topic, record, stage=self.name, reason=error.reason, detail=error.detail)
+
+
+def _bounded(records: Iterable[Record], everyone: int) -> Iterator[ScoredEvent | EventError]:
+    """Anybody may name a thousand clients and add a long context: each decision repeats it."""
+    expected = 0
+    for count, record in enumerate(records):
+        parsed = _parsed(record)
+        if isinstance(parsed, ScoredEvent):
+            expected += (len(parsed.clients) or everyone) * (_DECISION_BYTES + len(record.value or b""))
+        if count and expected > _ANSWER_BYTES:
+            return
+        yield parsed
 
 
 def _parsed(record: Record) -> ScoredEvent | EventError:

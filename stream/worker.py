@@ -15,6 +15,7 @@ What can go wrong, and what then happens:
 - Partitions are revoked: what is in flight is finished and committed first. Lost: it is forgotten.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -35,7 +36,10 @@ from stream.settings import Settings
 log = structlog.get_logger()
 
 Outputs = list[list[Output]]
-"""For each record of a batch, in its order, the records to write for it."""
+"""For each record of a batch, in its order, the records to write for it.
+
+A stage may answer only the first records of a batch, where the answers are large: the rest is submitted again.
+"""
 
 Place = tuple[str, int, int]
 """Topic, partition and offset of a record."""
@@ -44,6 +48,10 @@ _FENCED_LIMIT: Final = 5
 _FENCED_WITHIN_S: Final = 60.0
 _FIRST_BACKOFF_S: Final = 0.05
 _LAST_ABORT_S: Final = 2.0
+_LAST_CALLS_S: Final = 1.0
+"""For the last commit, after what was in flight had its time."""
+_TRANSACTION_BYTES: Final = 16 * 1024 * 1024
+"""A transaction that holds so much is committed: a larger one might not be flushed in time, ever."""
 
 
 class Stage(Protocol):
@@ -86,6 +94,7 @@ class Worker:
         self._in_flight: deque[_Batch] = deque()
         self._unsent_offsets: dict[Position, int] = {}
         self._transaction_since: float | None = None
+        self._transaction_bytes = 0
         self._suspects: set[Place] = set()
         self._refused: dict[Place, str] = {}
         self._fenced: deque[float] = deque(maxlen=_FENCED_LIMIT)
@@ -93,12 +102,14 @@ class Worker:
         self._must_rewind = False
         self._is_drained = True
         self._stopping = False
+        self._stop_by = math.inf
         self._source: Source
         self._sink: Sink
         self.progress = metrics.Progress(stage.name)
 
     def stop(self) -> None:
         """Finish what is in flight and return from `run`. Safe in a signal handler."""
+        self._stop_by = min(self._stop_by, time.monotonic() + self._settings.worker.stop_within_s)
         self._stopping = True
 
     def run(self) -> None:
@@ -195,16 +206,24 @@ class Worker:
             if (outputs := self._outputs(batch)) is None:
                 self._retry_alone(batch)
             else:
-                self._write(batch, outputs)
+                self._submit_rest(batch, len(outputs))
+                self._write(batch.records, outputs)
+            if self._transaction_bytes >= _TRANSACTION_BYTES:
+                self._commit()
 
-    def _write(self, batch: _Batch, results: Outputs) -> None:
+    def _submit_rest(self, batch: _Batch, answered: int) -> None:
+        if rest := batch.records[answered:]:
+            self._in_flight.appendleft(_Batch(rest, self._stage.submit(rest), batch.is_retry))
+
+    def _write(self, records: Sequence[Record], results: Outputs) -> None:
         self._begin()
-        for record, outputs in zip(batch.records, results, strict=True):
+        for record, outputs in zip(records, results, strict=False):
             place = _place(record)
             for output in self._or_reject(record, outputs):
                 self._sink.send(output, place, alone=place in self._suspects)
+                self._transaction_bytes += len(output.value)
             self._unsent_offsets[record.position] = record.offset + 1
-        self.progress.written(len(batch.records))
+        self.progress.written(len(results))
 
     def _commit_if_due(self) -> None:
         """3. Commit when the transaction is old enough, or nothing more is on its way."""
@@ -223,6 +242,7 @@ class Worker:
         self._forget_settled()
         self._unsent_offsets.clear()
         self._transaction_since = None
+        self._transaction_bytes = 0
         self._backoff_s = _FIRST_BACKOFF_S
         self.progress.committed(time.monotonic() - started)
 
@@ -284,7 +304,7 @@ class Worker:
         self._forget_in_flight()
         self._must_rewind = True
         self.progress.aborted()
-        time.sleep(self._backoff_s)
+        self._nap(self._backoff_s)
         self._backoff_s = min(2.0, self._backoff_s * 2)
 
     def _note_refusals(self) -> None:
@@ -322,14 +342,20 @@ class Worker:
             retry=retry_if_exception_type(BrokerError),
             wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
             stop=stop_after_delay(300),
+            sleep=self._nap,
             reraise=True,
         ):
             with attempt:
                 self.progress.waiting()
                 if self._stopping:
                     raise _StopRequested
-                return Sink(kafka, transactional_id=f"{self._group}-{self._settings.instance}")
+                name = f"{self._group}-{self._settings.instance}"
+                return Sink(kafka, transactional_id=name, latest=lambda: self._stop_by + _LAST_CALLS_S)
         raise AssertionError("unreachable: Retrying returns or raises")
+
+    def _nap(self, seconds: float) -> None:
+        if not self._stopping:
+            time.sleep(seconds)
 
     def _rewind(self) -> None:
         try:
@@ -346,6 +372,7 @@ class Worker:
         self._in_flight.clear()
         self._unsent_offsets.clear()
         self._transaction_since = None
+        self._transaction_bytes = 0
 
     # -- rebalances (called from within Source.take) -------------------------------------------
 
@@ -373,7 +400,7 @@ class Worker:
 
     def _finish(self) -> None:
         """Write and commit what is in flight; what is not answered in time is left uncommitted."""
-        deadline = time.monotonic() + self._settings.worker.stop_within_s
+        deadline = min(self._stop_by, time.monotonic() + self._settings.worker.stop_within_s)
         while self._in_flight and self._wait_for_head(max(0.0, deadline - time.monotonic())):
             self._write_done()
         unfinished = len(self._in_flight)

@@ -41,3 +41,14 @@ def test_names_that_nobody_knows_make_no_new_series(stage: DecideStage) -> None:
     stage.submit([record(event(clients=("acme", *strangers)).model_dump_json().encode())]).result(10)
     assert {"acme", ""} <= verdict_series()
     assert not any(name.startswith("stranger") for name in verdict_series())
+
+
+def test_what_would_be_too_much_to_hold_is_left_for_the_next_call(stage: DecideStage) -> None:
+    """A thousand clients and sixteen kilobytes of context in each of 64 events would be a gigabyte of decisions."""
+    clients = tuple(f"stranger-{n}" for n in range(1000))
+    context = {"cat": ["x" * 4000] * 4}
+    greedy = event(clients=clients, context=context).model_dump_json().encode()
+    answers = stage.submit([record(b"{"), *[record(greedy)] * 10]).result(60)
+    assert 1 <= len(answers) < 5
+    assert sum(len(output.value) for outputs in answers for output in outputs) < 64e6
+    assert len(stage.submit([record(greedy)] * 2).result(60)) == 1

@@ -1,6 +1,7 @@
 """The worker over a scripted broker: what it commits when reads, rebalances and refusals interleave."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from moderation.errors import ProducerLost, TransactionAborted
 from stream import worker as worker_module
 from stream.kafka import Output, Position, Record, Refusal
-from stream.settings import Settings
+from stream.settings import Settings, WorkerSettings
 from stream.worker import Outputs, Worker
 
 Script = list[Callable[[], list[Record]]]
@@ -192,3 +193,47 @@ def test_stop_before_the_brokers_answer_ends_quietly(broker: Broker) -> None:
     broker.worker.stop()
     broker.worker.run()
     assert broker.calls == []
+
+
+def test_a_stage_that_answers_a_part_is_asked_for_the_rest(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Echo.submit
+    asked: list[list[int]] = []
+
+    def two_at_most(stage: Echo, batch: Sequence[Record]) -> "Future[Outputs]":
+        asked.append([record.offset for record in batch])
+        return whole(stage, batch[:2])
+
+    monkeypatch.setattr(Echo, "submit", two_at_most)
+    run(broker, records(0), records(1, 4), records(5))
+    assert asked == [[0, 1, 2, 3, 4], [2, 3, 4], [4], [5]]
+    assert broker.visible == ["0", "1", "2", "3", "4", "5"]
+    assert broker.offsets == {("in", 0): 6}
+
+
+def test_a_transaction_that_holds_much_is_committed_before_more_is_written(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one might never be flushed in time, and the same records be read again for ever."""
+    monkeypatch.setattr(worker_module, "_TRANSACTION_BYTES", 3)
+    monkeypatch.setattr(worker_module.Worker, "_commit_if_due", lambda _: None)
+    run(broker, records(0), records(1), records(2), records(3), records(4), records(5))
+    assert broker.calls.count("commit") == 2
+    assert broker.visible == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_what_is_in_flight_at_the_stop_has_its_time_and_no_more(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Echo, "submit", lambda *_: Future())
+    broker.worker._settings = Settings(instance="w", worker=WorkerSettings(stop_within_s=0.2))
+    stopped: list[float] = []
+
+    def told_to_stop() -> list[Record]:
+        broker.worker.stop()
+        stopped.append(time.monotonic())
+        return []
+
+    run(broker, records(0), told_to_stop)
+    assert time.monotonic() - stopped[0] < 5
+    assert broker.visible == []
+    assert broker.offsets == {}
