@@ -1,6 +1,10 @@
 """The sink's guard against calls that never return."""
 
+import math
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
@@ -9,15 +13,44 @@ from stream.kafka import sink as sink_module
 from stream.kafka.sink import Sink
 
 
-def test_a_call_that_does_not_return_is_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink_module, "_GRACE_S", 0.1)
+class Stuck:
+    """A step of a transaction that returns only when the test is over."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+
+    def send_offsets_to_transaction(self) -> None:
+        self._over.wait()
+
+    def close(self) -> None:
+        self._over.set()
+
+
+@pytest.fixture
+def stuck() -> Iterator[Stuck]:
+    with closing(Stuck()) as stuck:
+        yield stuck
+
+
+def sink_of(timeout_s: float, latest: Callable[[], float] = lambda: math.inf) -> Sink:
     sink = Sink.__new__(Sink)
-    sink._timeout_s = 0.1
-    forever = threading.Event()
+    sink._timeout_s, sink._latest = timeout_s, latest
+    return sink
 
-    def send_offsets_to_transaction() -> None:
-        forever.wait()
 
+def test_a_call_that_does_not_return_is_in_doubt(monkeypatch: pytest.MonkeyPatch, stuck: Stuck) -> None:
+    monkeypatch.setattr(sink_module, "_GRACE_S", 0.1)
     with pytest.raises(ProducerLost, match="send_offsets_to_transaction did not return"):
-        sink._call(send_offsets_to_transaction)
-    forever.set()
+        sink_of(0.1)._call(stuck.send_offsets_to_transaction)
+
+
+def test_a_call_is_given_up_by_whoever_must_stop_meanwhile(stuck: Stuck) -> None:
+    stop_by = math.inf
+
+    def hurry() -> None:
+        nonlocal stop_by
+        stop_by = time.monotonic()
+
+    threading.Timer(0.1, hurry).start()
+    with pytest.raises(ProducerLost, match="did not return"):
+        sink_of(3600, lambda: stop_by)._call(stuck.send_offsets_to_transaction)

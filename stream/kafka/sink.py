@@ -1,10 +1,12 @@
 """A transactional producer."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +24,12 @@ from stream.kafka.records import Output, Position
 from stream.settings import KafkaSettings
 
 _GRACE_S: Final = 3.0
+_LOOK_AGAIN_S: Final = 0.1
+"""A caller may be told to hurry while it waits."""
+
+
+def _never() -> float:
+    return math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +47,15 @@ class Refusal:
 class Sink:
     """A transactional producer. After `ProducerLost` it must be discarded and a new one made."""
 
-    def __init__(self, settings: KafkaSettings, *, transactional_id: str) -> None:
+    def __init__(self, settings: KafkaSettings, *, transactional_id: str, latest: Callable[[], float] = _never) -> None:
         """Fences every earlier producer of the same id.
+
+        latest: when every call must have returned (`time.monotonic`), asked for again while a call waits.
 
         Raises ProducerLost, or ConfigurationError where the brokers do not let us in.
         """
         self._timeout_s = settings.request_timeout_s
+        self._latest = latest
         self._failures: list[KafkaError] = []
         self._refusals: list[Refusal] = []
         self._shut_out: KafkaError | None = None
@@ -127,7 +138,7 @@ class Sink:
         self._producer.poll(0)
 
     def _flush(self) -> None:
-        if left := self._producer.flush(self._timeout_s):
+        if left := self._producer.flush(self._left_s(time.monotonic() + self._timeout_s)):
             raise ProducerLost(f"the brokers do not take {left} records")
 
     def _note(self, origin: Any, error: KafkaError, *, proven: bool) -> None:
@@ -152,7 +163,7 @@ class Sink:
                 )
                 self._producer.poll(0)
             except BufferError:
-                if time.monotonic() > deadline:
+                if self._left_s(deadline) <= 0:
                     raise ProducerLost("the brokers take no records: the send queue stayed full") from None
                 self._producer.poll(0.1)
             else:
@@ -164,12 +175,23 @@ class Sink:
         timed out; its thread ends when a new producer of the same id has fenced this one."""
         outcome: Future[None] = Future()
         threading.Thread(target=_run, args=(outcome, step, arguments), name="transaction", daemon=True).start()
+        started = time.monotonic()
         try:
-            outcome.result(self._timeout_s + _GRACE_S)
+            self._wait(outcome, started + self._timeout_s + _GRACE_S)
         except FutureTimeout:
-            raise ProducerLost(f"{step.__name__} did not return within {self._timeout_s + _GRACE_S:g} s") from None
+            waited_s = time.monotonic() - started
+            raise ProducerLost(f"{step.__name__} did not return within {waited_s:.1f} s") from None
         except KafkaException as error:
             raise translated(error) from error
+
+    def _wait(self, outcome: "Future[None]", deadline: float) -> None:
+        while not outcome.done() and (left_s := self._left_s(deadline)) > 0:
+            with suppress(FutureTimeout):
+                outcome.exception(min(left_s, _LOOK_AGAIN_S))
+        outcome.result(0)
+
+    def _left_s(self, deadline: float) -> float:
+        return max(0.0, min(deadline, self._latest()) - time.monotonic())
 
 
 def _run(outcome: "Future[None]", step: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

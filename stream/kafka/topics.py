@@ -135,7 +135,8 @@ def read_committed(
                 elif not is_notice(message):
                     yield record_of(message)
     except KafkaException as error:
-        raise BrokerError(f"cannot read {', '.join(topics)}: {error}") from error
+        where = f"from {settings.bootstrap_servers} (kafka.bootstrap_servers)"
+        raise BrokerError(f"cannot read {', '.join(topics)} {where}: {error}") from error
     finally:
         consumer.close()
 
