@@ -65,11 +65,15 @@ BAD_VALUES: Final[tuple[bytes | None, ...]] = (
 
 
 class Events:
-    """An endless mix, the same for the same seed. `prefix` keeps event ids apart between runs."""
+    """An endless mix, the same for the same seed. `prefix` keeps event ids apart between runs.
 
-    def __init__(self, settings: Settings, prefix: str, seed: int = 1) -> None:
+    fresh: share of the good images that no event had before, so that the model is asked.
+    """
+
+    def __init__(self, settings: Settings, prefix: str, seed: int = 1, fresh: float = 0.0) -> None:
         self._topics = (settings.topics.creatives, settings.topics.pages)
         self._prefix = prefix
+        self._fresh = fresh
         self.current = ""
         self._random = random.Random(seed)
         self._colours = [tuple(self._random.choices(range(256), k=3)) for _ in range(_IMAGES)]
@@ -85,21 +89,28 @@ class Events:
                 yield output
 
     def _good(self, number: int, **fields: Any) -> Output:
-        index = self._random.randrange(_IMAGES)
+        colour, image = self._image()
         page = "https://reader:pass@news.example/story?uid=uid-4711#top"
-        context = {"campaign": f"{self._colours[index]}", "page_url": page}
-        return self._event(number, self._pictures[index], context=context, **fields)
+        context = {"campaign": f"{colour}", "page_url": page}
+        return self._event(number, image, context=context, **fields)
+
+    def _image(self) -> tuple[tuple[int, ...], bytes]:
+        if self._fresh and self._random.random() < self._fresh:
+            red, green, blue = self._random.choices(range(256), k=3)
+            return (red, green, blue), picture((red, green, blue))
+        index = self._random.randrange(_IMAGES)
+        return self._colours[index], self._pictures[index]
 
     def _trouble(self, number: int) -> Output:
         topic = self._random.choice(self._topics)
         match number // _TROUBLE_EVERY % 4:
             case 0:
-                return Output(topic, b"bad", self._random.choice(BAD_VALUES))  # type: ignore[arg-type]
+                return Output(topic, _key(number), self._random.choice(BAD_VALUES))  # type: ignore[arg-type]
             case 1:
                 return self._event(number, self._random.choice(BAD_IMAGES[:-2]))
             case 2:
                 url = {"image": {"url": "http://169.254.169.254/?token=secret"}}
-                return Output(topic, b"url", json.dumps(self._fields(number) | url).encode())
+                return Output(topic, _key(number), json.dumps(self._fields(number) | url).encode())
             case _:
                 return self._good(number, clients=["acme", "nobody-knows"])
 
@@ -107,9 +118,9 @@ class Events:
         topic = self._random.choice(self._topics)
         event = self._fields(number) | fields
         if self._random.random() < 0.5:
-            return Output(topic, b"raw", image, {EVENT_HEADER: json.dumps(event).encode()})
+            return Output(topic, _key(number), image, {EVENT_HEADER: json.dumps(event).encode()})
         inline = {"image": {"base64": base64.b64encode(image).decode()}}
-        return Output(topic, b"inline", json.dumps(event | inline).encode())
+        return Output(topic, _key(number), json.dumps(event | inline).encode())
 
     def _fields(self, number: int) -> dict[str, Any]:
         self.current = f"{self._prefix}{number}"
@@ -118,12 +129,17 @@ class Events:
         return {"event_id": self.current, "surface": ("creative", "page")[number % 2], "clients": named} | private
 
 
+def _key(number: int) -> bytes:
+    """Spread over all partitions: a worker without records would not notice what is done to it."""
+    return str(number).encode()
+
+
 class Load:
     """Sends events from a thread of its own until stopped."""
 
-    def __init__(self, settings: Settings, prefix: str, per_s: float, seed: int = 1) -> None:
+    def __init__(self, settings: Settings, prefix: str, per_s: float, seed: int = 1, fresh: float = 0.0) -> None:
         self._settings = settings
-        self._events = Events(settings, prefix, seed)
+        self._events = Events(settings, prefix, seed, fresh)
         self._per_s = per_s
         self._stopping = threading.Event()
         self._failure: Exception | None = None

@@ -154,10 +154,10 @@ class Run:
             self.supervisor.add(instance, wanted[instance])
 
     @contextmanager
-    def load(self, per_s: float = 40.0) -> Iterator[Load]:
+    def load(self, per_s: float = 40.0, fresh: float = 0.0) -> Iterator[Load]:
         """Load flows and decisions come out before this yields; it stops when the block ends."""
         self._loads += 1
-        load = Load(self.settings, f"{self.name}-{self._loads}-", per_s, self._loads)
+        load = Load(self.settings, f"{self.name}-{self._loads}-", per_s, self._loads, fresh)
         load.start()
         try:
             self.await_decisions()
@@ -216,18 +216,22 @@ class Run:
     def loaded_policies(self) -> PolicySet:
         return load_policies(self.policies)
 
-    def judged(self, fault_end: float, load: Load, *, clients: ClientsOf | None = None) -> Outcome:
+    def judged(
+        self, fault_end: float, load: Load, *, clients: ClientsOf | None = None, wait_s: float = LIVENESS_S
+    ) -> Outcome:
         """The outcome, after asserting that the promise was kept."""
-        outcome = self.outcome(fault_end, load, clients=clients)
+        outcome = self.outcome(fault_end, load, clients=clients, wait_s=wait_s)
         assert outcome.findings.are_none, f"{outcome.findings}\n{outcome}"
         assert outcome.history.decided.total() > load.sent
         assert self.watch.wrong_scores == []
         return outcome
 
-    def outcome(self, fault_end: float, load: Load, *, clients: ClientsOf | None = None) -> Outcome:
+    def outcome(
+        self, fault_end: float, load: Load, *, clients: ClientsOf | None = None, wait_s: float = LIVENESS_S
+    ) -> Outcome:
         """Wait until all is answered, then read everything again and judge it."""
         clients_of = clients or clients_by_policies(self.loaded_policies())
-        history, findings = examine(self.settings.kafka, self._topics(), clients_of, wait_s=LIVENESS_S)
+        history, findings = examine(self.settings.kafka, self._topics(), clients_of, wait_s=wait_s)
         if findings.are_none:
             # Whoever was fenced or late must not add anything any more.
             time.sleep(1.0)

@@ -5,12 +5,16 @@ import shutil
 from pathlib import Path
 from typing import Any, Final, Self
 
+import numpy as np
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
+from moderation.classifier import TritonAddress, TritonClassifier
+from moderation.errors import ModelError
 from stream.sandbox import KafkaOptions, Sandbox, TritonOptions
 from stream.sandbox.part import Part
+from stream.sandbox.triton_server import MODEL, TritonServer
 
 TINY: Final = Path(__file__).parents[1] / "services" / "model_repository_tiny"
 QUEUE: Final = 6
@@ -64,10 +68,38 @@ class Stack:
 
     def swap_model(self, version: int) -> None:
         """Serve another version, which answers the same."""
-        model = self.models / "brand_safety"
+        model = self.models / MODEL
         shutil.copytree(model / "1", model / str(version), dirs_exist_ok=True)
+        self._triton.load()
+
+    def crash_model(self) -> None:
+        """The model's process dies at its next batch. Triton does not start it again and calls itself ready."""
+        self.afflict_model(crash=True)
+
+    def revive_model(self) -> None:
+        """What an operator, or a liveness probe that asks for scores, does then: load the model anew."""
+        self.afflict_model()
+        newest = max(
+            (path for path in (self.models / MODEL).iterdir() if path.is_dir()), key=lambda path: int(path.name)
+        )
+        (newest / "model.py").touch()
+        self._triton.load()
+
+    def model_answers(self) -> bool:
+        """Asks for scores: whether Triton calls itself ready says nothing of a python model's process."""
+        classifier = TritonClassifier(TritonAddress(self._triton.grpc))
+        try:
+            classifier.submit(np.zeros((1, 224, 224, 3), np.uint8), timeout_s=5.0).result(10.0)
+        except ModelError:
+            return False
+        finally:
+            classifier.close()
+        return True
+
+    @property
+    def _triton(self) -> TritonServer:
         assert self.sandbox.triton is not None
-        self.sandbox.triton.load()
+        return self.sandbox.triton
 
     # Kafka
 
@@ -101,10 +133,13 @@ class Stack:
                 part.start()
         for part in self.sandbox.parts:
             part.wait_ready()
+        if not self.model_answers():
+            self.revive_model()
+            assert self.model_answers()
 
 
 def _limit_queue(models: Path) -> None:
-    config = models / "brand_safety" / "config.pbtxt"
+    config = models / MODEL / "config.pbtxt"
     config.write_text(config.read_text().replace("max_queue_size: 512", f"max_queue_size: {QUEUE}"))
 
 

@@ -102,9 +102,18 @@ class Supervisor:
                     found[kept.instance] = int(psutil.Process(kept.process.pid).memory_info().rss)
         return found
 
-    def started(self, instance: str) -> int:
-        process = self._kept[instance].process
-        return process.pid if process is not None else 0
+    def memory_by_process(self) -> dict[str, tuple[int, int]]:
+        """Process id and resident bytes of each worker and of each of its decoders."""
+        found = {}
+        for kept in list(self._kept.values()):
+            with suppress(psutil.Error):
+                if kept.process is not None and kept.process.poll() is None:
+                    worker = psutil.Process(kept.process.pid)
+                    found[kept.instance] = (worker.pid, int(worker.memory_info().rss))
+                    for number, decoder in enumerate(worker.children()):
+                        name = f"{kept.instance} decoder {number}"
+                        found[name] = (decoder.pid, int(decoder.memory_info().rss))
+        return found
 
     def log(self, instance: str) -> str:
         return (self._directory / f"{instance}.log").read_text(errors="replace")

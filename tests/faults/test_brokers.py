@@ -70,10 +70,10 @@ def test_two_of_three_brokers_die(run: Run) -> None:
 def test_a_decision_too_large_for_its_topic_costs_only_its_own_event(run: Run) -> None:
     topics = run.settings.topics
     fat = {"event_id": "fat", "surface": "page", "clients": ["acme"], "image": {"base64": "AAAA"},
-           "context": {"cat": [secrets.token_hex(2000) for _ in range(20)]}}  # fmt: skip
+           "context": {"cat": [secrets.token_hex(2000) for _ in range(4)]}}  # fmt: skip
     with run.load() as load:
         for topic in (topics.allow, topics.review, topics.block):
-            run.stack.configure_topic(topic, max_message_bytes="40000")
+            run.stack.configure_topic(topic, max_message_bytes="12000")
         produce_all(run.settings.kafka, [Output(topics.pages, b"fat", json.dumps(fat).encode())])
         time.sleep(5)
         run.await_decisions()

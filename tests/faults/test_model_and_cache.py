@@ -29,9 +29,9 @@ def _hang_model(stack: Stack) -> Callable[[], None]:
     return stack.afflict_model
 
 
-def _fail_model(stack: Stack) -> Callable[[], None]:
-    stack.afflict_model(crash=True)
-    return stack.afflict_model
+def _crash_model(stack: Stack) -> Callable[[], None]:
+    stack.crash_model()
+    return stack.revive_model
 
 
 def _kill_redis(stack: Stack) -> Callable[[], None]:
@@ -46,7 +46,7 @@ def _pause_redis(stack: Stack) -> Callable[[], None]:
     return stack.sandbox.redis.resume
 
 
-@pytest.mark.parametrize("fault", [_kill_triton, _pause_triton, _hang_model, _fail_model])
+@pytest.mark.parametrize("fault", [_kill_triton, _pause_triton, _hang_model, _crash_model])
 def test_events_wait_for_a_model_that_is_away(run: Run, fault: Callable[[Stack], Callable[[], None]]) -> None:
     run.forget_scores()
     with run.load() as load:

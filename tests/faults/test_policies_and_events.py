@@ -1,11 +1,16 @@
 """Policies that are wrong, half written or raise; events from strangers."""
 
+import itertools
+import json
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from stream.history import clients_by_policies
 from stream.kafka import Output, produce_all
+from stream.parse import EVENT_HEADER
+from tests import malformed
 from tests.faults.load import BAD_IMAGES, BAD_VALUES
 from tests.faults.run import Run
 
@@ -42,22 +47,31 @@ def test_policy_code_that_raises_costs_only_its_own_events(run: Run) -> None:
     assert all(event_id.endswith("7") for event_id in outcome.history.rejected_scores)
 
 
-def test_a_thousand_malformed_records_get_a_thousand_answers(run: Run) -> None:
-    topics = run.settings.topics
+@pytest.mark.timeout(3600)
+def test_every_malformed_record_gets_one_answer_and_ends_no_worker(run: Run) -> None:
+    """`ADJUDICATE_MALFORMED=10000` sends ten thousand events and ten thousand images, on top of good ones."""
     with run.load() as load:
-        bad = [Output(topics.pages, b"bad", value) for value in BAD_VALUES * 60]  # type: ignore[arg-type]
-        images = [
-            Output(topics.creatives, b"img", image, {"adjudicate-event": _event(f"{run.name}-bad-{n}-{i}")})
-            for n in range(100)
-            for i, image in enumerate(BAD_IMAGES)
-        ]
-        produce_all(run.settings.kafka, [*bad, *images])
+        began = time.monotonic()
+        produce_all(run.settings.kafka, itertools.chain(_malformed_events(run), _malformed_images(run)))
         sent = time.monotonic()
         run.await_decisions()
-    outcome = run.judged(sent, load, clients=clients_by_policies(run.loaded_policies()))
-    assert outcome.history.rejected.total() >= len(bad)
-    assert run.supervisor.exits == [] or all(exit_.at < sent for exit_ in run.supervisor.exits)
+    outcome = run.judged(sent, load, clients=clients_by_policies(run.loaded_policies()), wait_s=1800)
+    print(f"{2 * malformed.COUNT} malformed events, {malformed.COUNT} malformed images, {load.sent} of the usual mix")
+    print(f"{outcome.history.rejected.total()} rejects; decisions by status: {dict(run.watch.statuses)}")
+    assert outcome.history.rejected.total() > malformed.COUNT
+    assert [exit_ for exit_ in run.supervisor.exits if exit_.at > began] == []
 
 
-def _event(event_id: str) -> bytes:
-    return f'{{"event_id": "{event_id}", "surface": "creative"}}'.encode()
+def _malformed_events(run: Run) -> Iterator[Output]:
+    for number in range(malformed.COUNT):
+        yield malformed.event(number, run.settings.topics.pages, f"{run.name}-malformed-{number}")
+        yield Output(run.settings.topics.pages, str(number).encode(), BAD_VALUES[number % len(BAD_VALUES)])  # type: ignore[arg-type]
+
+
+def _malformed_images(run: Run) -> Iterator[Output]:
+    for number in range(malformed.COUNT):
+        image = BAD_IMAGES[number % len(BAD_IMAGES)] if number % 10 == 0 else malformed.image(number)
+        event = {"event_id": f"{run.name}-damaged-{number}", "surface": "creative"}
+        yield Output(
+            run.settings.topics.creatives, str(number).encode(), image, {EVENT_HEADER: json.dumps(event).encode()}
+        )

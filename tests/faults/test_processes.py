@@ -116,8 +116,33 @@ def test_told_to_stop_under_load_it_leaves_nothing_open(run: Run, instance: str)
         passed_s = run.readers_pass_in_s(*written, topics.rejects)
         run.supervisor.add(instance, stage)
         run.await_decisions()
-    print(f"stopped in {took_s:.1f} s; readers held back for {passed_s:.1f} s")
+    print(f"{instance} stopped in {took_s:.1f} s; readers held back for {passed_s:.1f} s")
     assert code == 0
     assert took_s < 10
     assert passed_s < run.settings.kafka.transaction_timeout_s / 2
     run.judged(started, load)
+
+
+@pytest.mark.parametrize("instance", ["s0", "d0"])
+def test_told_to_stop_while_the_brokers_hang_it_still_stops_in_time(
+    make_run: Callable[..., Run], instance: str
+) -> None:
+    """With the defaults of `stop_within_s` and `request_timeout_s`: 10 s is the promise."""
+    run = make_run(worker={"stop_within_s": 8}, kafka={"request_timeout_s": 5})
+    run.workers()
+    with run.load() as load:
+        for broker in run.stack.sandbox.kafka:
+            broker.pause()
+        time.sleep(2)
+        started = time.monotonic()
+        code = run.supervisor.remove(instance, signal.SIGTERM)
+        took_s = time.monotonic() - started
+        for broker in run.stack.sandbox.kafka:
+            broker.resume()
+        resumed = time.monotonic()
+        run.workers()
+        run.await_decisions()
+    print(f"{instance} stopped in {took_s:.1f} s")
+    assert code == 0
+    assert took_s < 10
+    run.judged(resumed, load)
