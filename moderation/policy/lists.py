@@ -56,7 +56,7 @@ def _domain_entry(text: str) -> str:
     name = ascii_domain(text)
     if _DOMAIN.fullmatch(name):
         return name
-    bare = urlsplit(text if "//" in text else f"//{text}").hostname or ""
+    bare = page_key(text).partition("/")[0]
     hint = f"write {bare}" if _DOMAIN.fullmatch(bare) else ""
     hint = "sub-domains match anyway: write " + name[2:] if _DOMAIN.fullmatch(name[2:]) and name[:2] == "*." else hint
     raise EntryMistake(f"'{_short(text)}' is not a domain", "a bare domain, e.g. example.com", hint)

@@ -37,6 +37,8 @@ def test_entries_are_compared_in_one_form(kind: str, written: str, compared: str
         ("domain", "a b.example"),
         ("page_url", "/only/a/path"),
         ("page_url", "http://[::1"),
+        ("adomain", "http://[::1"),
+        ("domain", "//]shop.example"),
         ("content_sha256", "abc"),
         ("perceptual_hash", "g" * 64),
     ],
