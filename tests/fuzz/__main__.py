@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=Path("fuzz-out"), help="folder for inputs that reach new code")
     options = parser.parse_args()
     try:
-        import atheris  # type: ignore[import-not-found]
+        import atheris  # type: ignore[import-untyped]
     except ModuleNotFoundError:
         parser.exit(2, "atheris is not installed: pip install atheris\n")
     with atheris.instrument_imports(include=["moderation", "stream", "urllib", "json"]):
