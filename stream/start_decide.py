@@ -60,6 +60,8 @@ def _tell(settings: Settings, event: PolicyEvent) -> None:
     if event.kind is PolicyEventKind.REFUSED:
         log.error("policy file refused; the last good one stays", **told)
         metrics.POLICY_ALARMS.labels(event.client or "").inc()
+    elif event.kind is PolicyEventKind.REPAIRED:
+        log.info("policy file right again; the alarm is over", **told)
     else:
         log.info("policy changed", **told)
     output = Output(settings.topics.policy_events, (event.client or "").encode(), event.model_dump_json().encode())

@@ -31,6 +31,8 @@ class PolicyEventKind(StrEnum):
     """A new or changed policy went live."""
     REFUSED = "refused"
     """A file is wrong: the last good policy stays. This is the one to be woken for."""
+    REPAIRED = "repaired"
+    """A file that was refused is right again, or gone: the alarm is over."""
     REMOVED = "removed"
     """A policy's file is gone, and so is the policy."""
 
@@ -135,8 +137,11 @@ class LivePolicies:
         kept: Iterable[EffectivePolicy],
         mistakes: Iterable[Mistake],
     ) -> None:
+        refused = self._refused
         for event in [*self._refusals(kept, mistakes), *_changes(before, after)]:
             self._on_event(event)
+        for file in sorted(refused.keys() - self._refused.keys()):
+            self._on_event(PolicyEvent(kind=PolicyEventKind.REPAIRED, file=file, at=datetime.now(UTC)))
 
     def _refusals(self, kept: Iterable[EffectivePolicy], mistakes: Iterable[Mistake]) -> list[PolicyEvent]:
         """One event per newly broken file and client that keeps its last good policy because of it."""

@@ -87,6 +87,19 @@ def test_a_broken_change_keeps_the_last_good_policy_and_raises_an_alarm_once(tmp
         wait_for(lambda: verdict(live) is Verdict.ALLOW)
 
 
+def test_the_alarm_ends_when_the_file_is_right_again_even_if_nothing_changed(tmp_path: Path) -> None:
+    with living(write(tmp_path, acme=STRICT)) as (live, events):
+        write(tmp_path, acme=BROKEN)
+        wait_for(lambda: events)
+        write(tmp_path, acme=STRICT)
+        wait_for(lambda: len(events) > 1)
+        live.refresh()
+        assert [(e.kind, e.file) for e in events] == [
+            (PolicyEventKind.REFUSED, f"{tmp_path}/acme.yaml"),
+            (PolicyEventKind.REPAIRED, f"{tmp_path}/acme.yaml"),
+        ]
+
+
 def test_a_broken_parent_keeps_every_child(tmp_path: Path) -> None:
     write(tmp_path, holding="organisation: holding\nthresholds: {violence: {block: 0.5}}\n")
     write(tmp_path, acme="client: acme\nextends: holding\n", bravo="client: bravo\nextends: holding\n")
