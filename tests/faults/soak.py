@@ -105,15 +105,15 @@ class Faults:
     def _freeze_triton(self) -> Heal:
         assert self._stack.sandbox.triton is not None
         self._stack.sandbox.triton.pause()
-        return self._stack.sandbox.triton.resume
+        return self._stack.resume_triton
 
     def _afflict(self, **faults: object) -> Heal:
         self._stack.afflict_model(**faults)
-        return self._stack.afflict_model
+        return self._stack.tend_model
 
     def _crash_model(self) -> Heal:
         self._stack.crash_model()
-        return self._stack.revive_model
+        return self._stack.tend_model
 
     def _swap(self) -> Heal:
         self._version += 1

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -11,12 +13,13 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 
 from moderation.classifier import TritonAddress, TritonClassifier
-from moderation.errors import ModelError
+from moderation.errors import SandboxError
 from stream.sandbox import KafkaOptions, Sandbox, TritonOptions
 from stream.sandbox.part import Part
 from stream.sandbox.triton_server import MODEL, TritonServer
 
 TINY: Final = Path(__file__).parents[1] / "services" / "model_repository_tiny"
+PROBE_S: Final = 5.0
 QUEUE: Final = 6
 """Requests Triton keeps waiting: few, so that a full queue can be had."""
 
@@ -76,25 +79,40 @@ class Stack:
         """The model's process dies at its next batch. Triton does not start it again and calls itself ready."""
         self.afflict_model(crash=True)
 
-    def revive_model(self) -> None:
-        """What an operator, or a liveness probe that asks for scores, does then: load the model anew."""
+    def tend_model(self) -> None:
+        """What a supervisor with a probe that asks for scores does: Triton is well again when this returns.
+
+        Its model's process is not started again by itself, and release 2.51 at times crashes some seconds after
+        it was stopped and resumed under load.
+        """
         self.afflict_model()
+        if self._triton.is_alive() and not self.model_answers():
+            self._reload_model()
+        if not self.model_answers():
+            self._triton.restart()
+        assert self.model_answers()
+
+    def resume_triton(self) -> None:
+        self._triton.resume()
+        self.tend_model()
+
+    def _reload_model(self) -> None:
         newest = max(
             (path for path in (self.models / MODEL).iterdir() if path.is_dir()), key=lambda path: int(path.name)
         )
         (newest / "model.py").touch()
-        self._triton.load()
+        with suppress(SandboxError):
+            self._triton.load()
 
     def model_answers(self) -> bool:
-        """Asks for scores: whether Triton calls itself ready says nothing of a python model's process."""
-        classifier = TritonClassifier(TritonAddress(self._triton.grpc))
-        try:
-            classifier.submit(np.zeros((1, 224, 224, 3), np.uint8), timeout_s=5.0).result(10.0)
-        except ModelError:
-            return False
-        finally:
-            classifier.close()
-        return True
+        """Asks for scores, for a while: whether Triton calls itself ready says nothing of a model's process."""
+        blank, deadline = np.zeros((1, 224, 224, 3), np.uint8), time.monotonic() + PROBE_S
+        with closing(TritonClassifier(TritonAddress(self._triton.grpc))) as classifier:
+            while self._triton.is_alive() and time.monotonic() < deadline:
+                if classifier.submit(blank, timeout_s=2.0).exception(10.0) is None:
+                    return True
+                time.sleep(0.1)
+        return False
 
     @property
     def _triton(self) -> TritonServer:
@@ -133,9 +151,7 @@ class Stack:
                 part.start()
         for part in self.sandbox.parts:
             part.wait_ready()
-        if not self.model_answers():
-            self.revive_model()
-            assert self.model_answers()
+        self.tend_model()
 
 
 def _limit_queue(models: Path) -> None:

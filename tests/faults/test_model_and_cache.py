@@ -21,7 +21,7 @@ def _kill_triton(stack: Stack) -> Callable[[], None]:
 def _pause_triton(stack: Stack) -> Callable[[], None]:
     assert stack.sandbox.triton is not None
     stack.sandbox.triton.pause()
-    return stack.sandbox.triton.resume
+    return stack.resume_triton
 
 
 def _hang_model(stack: Stack) -> Callable[[], None]:
@@ -31,7 +31,7 @@ def _hang_model(stack: Stack) -> Callable[[], None]:
 
 def _crash_model(stack: Stack) -> Callable[[], None]:
     stack.crash_model()
-    return stack.revive_model
+    return stack.tend_model
 
 
 def _kill_redis(stack: Stack) -> Callable[[], None]:
