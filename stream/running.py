@@ -7,6 +7,7 @@ from types import FrameType
 import structlog
 
 from stream import metrics
+from stream.heap import give_memory_back
 from stream.logs import configure_logs
 from stream.settings import Settings
 from stream.worker import Stage, Worker
@@ -15,6 +16,7 @@ log = structlog.get_logger()
 
 
 def prepare(settings: Settings) -> None:
+    give_memory_back()
     configure_logs(settings.log_level)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     metrics.serve_metrics(settings.worker)
