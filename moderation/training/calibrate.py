@@ -46,6 +46,20 @@ def fit(logits: NDArray[np.floating], targets: NDArray[np.floating]) -> Calibrat
     return Calibration(slope, offset, fitted)
 
 
+def cross_fitted(
+    logits: NDArray[np.floating], targets: NDArray[np.floating], source: NDArray[np.str_]
+) -> NDArray[np.float64]:
+    """`[N,L]` probabilities of each source by a calibration that was fitted on the other sources only.
+
+    What calibration is worth on a source it never saw: `fit` is judged by these, not on its own images.
+    """
+    probabilities = np.zeros(logits.shape)
+    for one in np.unique(source):
+        held = source == one
+        probabilities[held] = fit(logits[~held], targets[~held])(logits[held])
+    return probabilities
+
+
 def _platt(logit: NDArray[np.floating], truth: NDArray[np.bool_]) -> tuple[float, float]:
     ones, zeros = float(truth.sum()), float((~truth).sum())
     target = np.where(truth, (ones + 1) / (ones + 2), 1 / (zeros + 2))

@@ -14,16 +14,19 @@ class MultiLabelLoss(nn.Module):
     """Binary cross-entropy per label, softmax cross-entropy per exclusive group, averaged over known cells.
 
     Positives weigh √(negatives/positives): enough that a rare label is learnt, not so much that its scores
-    drown. Ordinal and scalar labels have soft targets in 0..1 and no such weight.
+    drown. Ordinal and scalar labels have soft targets in 0..1 and no such weight, and nothing has when not
+    `balanced`: a teacher's answers already lean so.
     """
 
-    def __init__(self, schema: Schema, targets: NDArray[np.float32], smoothing: float = 0.0) -> None:
+    def __init__(
+        self, schema: Schema, targets: NDArray[np.float32], smoothing: float = 0.0, balanced: bool = True
+    ) -> None:
         super().__init__()
         self._smoothing = smoothing
         self._groups = [torch.tensor(members) for members in schema.groups().values()]
         single = [place for place, label in enumerate(schema.labels) if not label.group]
         self._single = torch.tensor(single, dtype=torch.long)
-        binary = [schema.labels[place].kind == "binary" for place in single]
+        binary = [balanced and schema.labels[place].kind == "binary" for place in single]
         self._weight = torch.from_numpy(_positive_weights(targets[:, single], np.array(binary, bool)))
 
     def forward(self, logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
@@ -43,9 +46,11 @@ class MultiLabelLoss(nn.Module):
 
 
 def _exclusive(logits: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows that name their one label; the others say nothing about the group."""
-    known = (targets == 1).any(dim=1)
-    cells = functional.cross_entropy(logits, torch.nan_to_num(targets).argmax(dim=1), reduction="none")
+    """Rows that name their one label, or give shares of all; the others say nothing about the group."""
+    shares = torch.nan_to_num(targets)
+    total = shares.sum(dim=1, keepdim=True)
+    known = total[:, 0] > 0
+    cells = functional.cross_entropy(logits, shares / total.clamp(min=1e-6), reduction="none")
     return (cells * known * weight).sum(), known.sum()
 
 

@@ -7,6 +7,8 @@ goes on where it was, and a change of the fit does not decode or draw again.
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderation.errors import ConfigurationError
-from moderation.training import calibrate, checkpoint, dataset, leakage
+from moderation.training import augment, calibrate, checkpoint, dataset, leakage, metrics, teachers
 from moderation.training.checkpoint import Checkpoint
 from moderation.training.pixels import Decoded, Progress, Skipped, decode, silent
 from moderation.training.recipe import Recipe
+from moderation.training.teachers import looks, name_of
 from moderation.training.tower import Heads
 from moderation.training.train import Network, fine_tune, fit_heads, pretrained
 from moderation.training.views import Studio, TrainingSet
@@ -40,9 +43,15 @@ def run(recipe: Recipe, work: Path, progress: Progress = silent) -> Checkpoint:
     large = _without(large, {leak.copy for leak in leaks})
     training = _drawn(recipe, large, work, progress)
     network = pretrained(recipe)
-    features = _features(recipe, network, training, work, progress)
-    network.head = fit_heads(recipe, training, features)
-    fine_tune(network, recipe, training, progress)
+    pixels = _pixels(recipe, training, work)
+    own = _kept(work, recipe, recipe.backbone, lambda: network.embed(pixels, progress))
+    seen = [
+        _kept(work, recipe, f"{name_of(one)}-{one.size}", partial(looks, one, training.pixels, progress))
+        for one in recipe.teachers
+    ]
+    network.head = fit_heads(recipe, training, own)
+    lesson = teachers.lesson(recipe, training, own, seen)
+    fine_tune(network, recipe, lesson, training.weight, _inputs(recipe, network, pixels, work, progress), progress)
     small = _decoded(recipe, data, recipe.size, work, progress)
     return _finished(recipe, network, small, large.skipped, len(leaks), progress)
 
@@ -58,10 +67,11 @@ def frozen(
     large = _decoded(recipe, data, SOURCE_SIDE, work, progress)
     large = _without(large, {leak.copy for leak in leakage.across_splits(large)})
     training, network = _drawn(recipe, large, work, progress), pretrained(recipe)
-    features = _features(recipe, network, training, work, progress)
+    pixels = _pixels(recipe, training, work)
+    own = _kept(work, recipe, recipe.backbone, lambda: network.embed(pixels, progress))
     small = _decoded(recipe, data, recipe.size, work, progress)
     val = np.flatnonzero(small.data.split == "val")
-    return training, features, small.data.targets[val], network.embed(small.pixels[val], progress)
+    return training, own, small.data.targets[val], network.embed(small.pixels[val], progress)
 
 
 def _refuse_untrainable(recipe: Recipe, data: dataset.Dataset) -> None:
@@ -104,7 +114,7 @@ def _without(decoded: Decoded, copies: set[Path]) -> Decoded:
 def _views_key(recipe: Recipe) -> str:
     stat = recipe.manifest.stat()
     return _key(
-        "views", recipe.manifest, stat.st_mtime_ns, recipe.data, recipe.rows, recipe.views, recipe.seed, recipe.size
+        "views", recipe.manifest, stat.st_mtime_ns, recipe.data, recipe.rows, recipe.views, recipe.seed, recipe.side
     )
 
 
@@ -120,16 +130,40 @@ def _drawn(recipe: Recipe, decoded: Decoded, work: Path, progress: Progress) -> 
     return training
 
 
-def _features(
-    recipe: Recipe, network: Network, training: TrainingSet, work: Path, progress: Progress
-) -> NDArray[np.float32]:
-    file = work / f"features-{_views_key(recipe)}-{recipe.backbone}.npy"
-    if file.is_file():
-        stored: NDArray[np.float32] = np.load(file, allow_pickle=False)
-        return stored
-    features = network.embed(training.pixels, progress)
-    np.save(file, features)
-    return features
+def _pixels(recipe: Recipe, training: TrainingSet, work: Path) -> NDArray[np.uint8]:
+    """The views at the size that will be served."""
+    if recipe.side == recipe.size:
+        return training.pixels
+    file = work / f"small-{_views_key(recipe)}-{recipe.size}.npy"
+    if not file.is_file():
+        scratch, shape = file.with_suffix(".partial"), (len(training.pixels), recipe.size, recipe.size, 3)
+        small = np.lib.format.open_memmap(scratch, "w+", np.uint8, shape)
+        for row, view in enumerate(training.pixels):
+            small[row] = augment.resize(view, recipe.size)
+        scratch.replace(file)
+    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+
+
+def _kept(work: Path, recipe: Recipe, name: str, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Features of the views, made once."""
+    file = work / f"features-{_views_key(recipe)}-{name}.npy"
+    if not file.is_file():
+        np.save(file, make())
+    return np.asarray(np.load(file, allow_pickle=False))
+
+
+def _inputs(
+    recipe: Recipe, network: Network, pixels: NDArray[np.uint8], work: Path, progress: Progress
+) -> NDArray[Any]:
+    """What the part of the network that moves is fed."""
+    if recipe.cut == 0 or not recipe.fit.epochs:
+        return pixels
+    file = work / f"halfway-{_views_key(recipe)}-{recipe.backbone}-{recipe.size}-{recipe.cut}.npy"
+    if not file.is_file():
+        scratch = file.with_suffix(".partial")
+        network.halfway(pixels, recipe.cut, scratch, progress)
+        scratch.replace(file)
+    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
 
 
 def _finished(
@@ -141,7 +175,8 @@ def _finished(
     some = np.random.default_rng(recipe.seed).permutation(train)[:_SPACE_IMAGES]
     seen = network.embed(decoded.pixels[np.sort(some)], progress)
     unseen = network.embed(decoded.pixels[val], progress)
-    calibration = calibrate.fit(network.logits(unseen), decoded.data.targets[val])
+    logits, truth = network.logits(unseen), decoded.data.targets[val]
+    calibration = calibrate.fit(logits, truth)
     space = calibrate.embedding_space(seen, unseen, recipe.embedding)
     head = network.head
     weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
@@ -156,7 +191,21 @@ def _finished(
         far=space.far,
     )
     about = _about(recipe, calibration, skipped, leaks, decoded)
+    about["calibration_error_on_other_sources"] = _honest_error(recipe, logits, truth, decoded.data.source[val])
     return Checkpoint(checkpoint.stages_of(network.backbone), heads, about)
+
+
+def _honest_error(
+    recipe: Recipe, logits: NDArray[np.float32], truth: NDArray[np.float32], source: NDArray[np.str_]
+) -> dict[str, float]:
+    """Of each label's probabilities, when every source is judged by a calibration that never saw it."""
+    probabilities = calibrate.cross_fitted(logits, truth, source)
+    told = {}
+    for place, name in enumerate(recipe.data.names()):
+        known = ~np.isnan(truth[:, place])
+        if known.any():
+            told[name] = metrics.calibration_error(truth[known, place], probabilities[known, place])
+    return told
 
 
 def _about(

@@ -21,7 +21,10 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-OPERATORS: Final = ["Conv", "Add", "MaxPool"]
+OPERATORS: Final = ["Conv", "Add", "MaxPool", "Clip", "Relu"]
+"""Activations too: only so are they folded into the convolution before them, whose output then takes the
+narrow range after the activation, not the wide one before it, and no float node stays in between.
+"""
 
 
 class _Images(CalibrationDataReader):

@@ -1,9 +1,10 @@
 """Everything that decides what `adjudicate train` makes: one YAML file and a seed."""
 
 from pathlib import Path
+from typing import Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from moderation.errors import ConfigurationError
 from moderation.training.schema import Label, Schema, Strict, Where
@@ -35,27 +36,54 @@ class Views(Strict):
     drawn: Drawn = Drawn()
 
 
+class Teacher(Strict):
+    """A published network that looks at every view once, in training; it is never served.
+
+    backbone: one of the packages that `Recipe.backbone` names.
+    graph:    or an ONNX file with one input `[B,3,size,size] float32` RGB, or channels last.
+    output:   the features of `graph`.
+    pixels:   what `graph` was trained on: x/255 (`unit`) or x/127.5 − 1 (`symmetric`).
+    """
+
+    backbone: str = ""
+    graph: Path | None = None
+    output: str = "features"
+    size: int = Field(224, ge=32)
+    pixels: Literal["unit", "symmetric"] = "symmetric"
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if bool(self.backbone) == bool(self.graph):
+            raise ValueError("a teacher is either a backbone or a graph")
+        return self
+
+
 class Fit(Strict):
     """How heads are fitted on frozen features, and how the network is moved after that.
 
-    penalty: L2 on the weights of heads over standardised features.
-    steps:   batches of fine-tuning; 0 keeps the backbone as published.
+    penalty:  L2 on the weights of heads over standardised features.
+    epochs:   how often every view is seen in fine-tuning; 0 keeps the backbone as published.
+    truth:    with teachers, the share of the manifest's own labels beside the teachers' answer.
+    features: with teachers, the weight of giving their features too, beside their answers.
     """
 
     penalty: float = Field(0.03, ge=0)
-    steps: int = Field(0, ge=0)
-    batch: int = Field(32, ge=2)
-    rate: float = Field(2e-5, gt=0)
-    head_rate: float = Field(1e-4, gt=0)
-    decay: float = Field(0.01, ge=0)
+    epochs: float = Field(0, ge=0)
+    batch: int = Field(64, ge=2)
+    rate: float = Field(2e-4, gt=0)
+    head_rate: float = Field(5e-4, gt=0)
+    decay: float = Field(0.02, ge=0)
     smoothing: float = Field(0.02, ge=0, lt=0.5)
     dropout: float = Field(0.2, ge=0, lt=1)
+    truth: float = Field(0.3, ge=0, le=1)
+    features: float = Field(1.0, ge=0)
 
 
 class Recipe(Strict):
     """One model.
 
-    cut: the first `cut` blocks of the backbone stay as published; 0 moves every weight.
+    cut: the first `cut` blocks of the backbone stay as published, and what they give is computed once;
+         0 moves every weight.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -67,12 +95,18 @@ class Recipe(Strict):
     size: int = Field(224, ge=32)
     cut: int = Field(0, ge=0, le=30)
     embedding: int = Field(256, ge=8, le=1280)
+    teachers: tuple[Teacher, ...] = ()
     data: Schema
     also: tuple[Label, ...] = Field((), description="Labels of another tower: evaluated, not trained.")
     slices: dict[str, Where] = Field({}, description="Named parts of a manifest that a report shows apart.")
     rows: tuple[Weight, ...] = ()
     views: Views = Views()
     fit: Fit = Fit()
+
+    @property
+    def side(self) -> int:
+        """Of the views that are drawn, in pixels: nobody who looks at them is shown less than it was made for."""
+        return max(self.size, *(teacher.size for teacher in self.teachers), 0)
 
 
 def read(path: Path) -> Recipe:
@@ -92,8 +126,10 @@ def read(path: Path) -> Recipe:
 
 def _placed(recipe: Recipe, folder: Path) -> Recipe:
     """Relative paths are relative to the recipe."""
+    taught = [one.model_copy(update={"graph": one.graph and (folder / one.graph).resolve()}) for one in recipe.teachers]
     return recipe.model_copy(
         update={
+            "teachers": tuple(taught),
             "manifest": (folder / recipe.manifest).resolve(),
             "model": (folder / recipe.model).resolve(),
         }

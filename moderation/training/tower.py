@@ -92,6 +92,26 @@ def features_only(stages: Sequence[Stage], size: int) -> onnx.ModelProto:
     return _model(graph, size, {"features": stages[-1].convs[-1].weight.shape[0]}, {})
 
 
+def halfway(stages: Sequence[Stage], size: int, cut: int) -> onnx.ModelProto:
+    """`image [B,size,size,3] uint8` RGB → `activations [B,C,h,w]` after `cut` stages, and `features [B,F]`."""
+    graph = _Graph()
+    _features(graph, stages)
+    graph.add("Identity", [_last(stages, cut)], "activations")
+    model = _model(graph, size, {"features": stages[-1].convs[-1].weight.shape[0]}, {})
+    shape = ["batch", stages[cut].convs[-1].weight.shape[0], None, None]
+    model.graph.output.append(helper.make_tensor_value_info("activations", TensorProto.FLOAT, shape))
+    return model
+
+
+def _last(stages: Sequence[Stage], index: int) -> str:
+    """The name of what stage `index` gives."""
+    stage = stages[index]
+    if stage.skip:
+        return f"stage{index}/sum"
+    conv = f"stage{index}/conv{len(stage.convs) - 1}"
+    return f"{conv}/relu6" if stage.convs[-1].activation else f"{conv}/out"
+
+
 def _model(graph: _Graph, size: int, widths: Mapping[str, int], about: Mapping[str, str]) -> onnx.ModelProto:
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", size, size, 3])
     outputs = [helper.make_tensor_value_info(k, TensorProto.FLOAT, ["batch", w]) for k, w in widths.items()]

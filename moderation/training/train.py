@@ -1,10 +1,12 @@
 # mypy: disable-error-code="no-any-return, unused-ignore"
-"""Linear heads on frozen features first, then the whole network gently: what was learnt on millions of
-images is worth more on unseen sources than what a few thousand can teach (Kumar et al. 2022, LP-FT).
+"""Linear heads on frozen features first, then the network: what was learnt on millions of images is worth
+more on unseen sources than what a few thousand can teach (Kumar et al. 2022, LP-FT).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,8 +20,14 @@ from moderation.training.losses import MultiLabelLoss
 from moderation.training.pixels import Progress, silent
 from moderation.training.recipe import Recipe
 from moderation.training.served import outputs, session
-from moderation.training.tower import features_only
+from moderation.training.tower import features_only, halfway
 from moderation.training.views import TrainingSet
+
+if TYPE_CHECKING:
+    from moderation.training.teachers import Lesson
+
+
+_CHUNK = 16
 
 
 @dataclass(slots=True)
@@ -33,6 +41,19 @@ class Network:
         """`[N,S,S,3] uint8` → pooled features `[N,1280]`, by the runtime that will serve them."""
         graph = features_only(stages_of(self.backbone), self.backbone.image_size)
         return outputs(session(graph), ("features",), images, progress)[0]
+
+    def halfway(
+        self, images: NDArray[np.uint8], cut: int, file: Path, progress: Progress = silent
+    ) -> NDArray[np.float16]:
+        """`[N,S,S,3] uint8` → what comes after `cut` blocks, `[N,C,h,w] float16`, in `file`, a new .npy."""
+        graph = session(halfway(stages_of(self.backbone), self.backbone.image_size, cut))
+        shape = graph.run(["activations"], {"image": np.ascontiguousarray(images[:1])})[0].shape[1:]
+        out = np.lib.format.open_memmap(file, "w+", np.float16, (len(images), *shape))
+        for start in range(0, len(images), _CHUNK):
+            chunk = np.ascontiguousarray(images[start : start + _CHUNK])
+            out[start : start + _CHUNK] = graph.run(["activations"], {"image": chunk})[0]
+            progress("look halfway", min(start + _CHUNK, len(images)), len(images))
+        return out
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """`[N,1280]` → `[N,L]`."""
@@ -74,44 +95,57 @@ def _on_raw_features(head: nn.Linear, mean: NDArray[np.float32], deviation: NDAr
     return head
 
 
-def fine_tune(network: Network, recipe: Recipe, training: TrainingSet, progress: Progress = silent) -> None:
-    """Move every weight above the cut a little; the seed fixes the batches."""
-    if not recipe.fit.steps:
-        return
+def fine_tune(
+    network: Network,
+    recipe: Recipe,
+    lesson: "Lesson",
+    weight: NDArray[np.float32],
+    inputs: NDArray[Any],
+    progress: Progress = silent,
+) -> None:
+    """Move every weight above the cut until the network says what the lesson says; the seed fixes the order.
+
+    `inputs`: pixels `[M,S,S,3] uint8`, or with a cut what `activations` gave, `[M,C,h,w]`. `weight [M]`.
+    """
     fit, backbone = recipe.fit, network.backbone.to(memory_format=torch.channels_last)
-    loss = MultiLabelLoss(recipe.data, training.targets, fit.smoothing)
+    steps = round(fit.epochs * len(weight) / fit.batch)
+    if not steps:
+        return
+    torch.manual_seed(recipe.seed)
+    taught = lesson.features.shape[1] > 0
+    loss = MultiLabelLoss(recipe.data, lesson.answers, fit.smoothing, balanced=not taught)
+    echo = nn.Linear(WIDTH, lesson.features.shape[1])
     moved = [*backbone.tail.parameters(), *(backbone.stem.parameters() if recipe.cut == 0 else ())]
-    groups = [{"params": moved, "lr": fit.rate}, {"params": network.head.parameters(), "lr": fit.head_rate}]
+    heads = [*network.head.parameters(), *echo.parameters()]
+    groups = [{"params": moved, "lr": fit.rate}, {"params": heads, "lr": fit.head_rate}]
     optimizer = torch.optim.AdamW(groups, weight_decay=fit.decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [fit.rate, fit.head_rate], fit.steps, pct_start=0.2)
-    for step, rows in zip(range(fit.steps), _batches(recipe, training), strict=False):
-        features = _features(backbone, training.pixels[rows], recipe.cut)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [fit.rate, fit.head_rate], steps, pct_start=0.15)
+    for step, rows in zip(range(steps), _batches(len(weight), fit.batch, recipe.seed), strict=False):
+        features = _forward(backbone, inputs[rows], recipe.cut)
         logits = network.head(functional.dropout(features, fit.dropout))
-        targets, weight = torch.from_numpy(training.targets[rows]), torch.from_numpy(training.weight[rows])
+        value = loss(logits, torch.from_numpy(lesson.answers[rows]), torch.from_numpy(weight[rows]))
+        if taught:
+            missed = functional.mse_loss(echo(features), torch.from_numpy(lesson.features[rows]))
+            value = value + fit.features * missed
         optimizer.zero_grad()
-        loss(logits, targets, weight).backward()
-        nn.utils.clip_grad_norm_(moved, 1.0)
+        value.backward()
+        nn.utils.clip_grad_norm_(moved, 2.0)
         optimizer.step()
         schedule.step()
-        progress("fine-tune", step + 1, fit.steps)
+        progress("fine-tune", step + 1, steps)
 
 
-def _features(backbone: Backbone, pixels: NDArray[np.uint8], cut: int) -> Tensor:
-    image = torch.from_numpy(np.ascontiguousarray(pixels))
+def _forward(backbone: Backbone, inputs: NDArray[Any], cut: int) -> Tensor:
     if cut == 0:
-        return backbone(image)
-    with torch.no_grad():
-        activations = backbone.activations(image)
-    return backbone.pooled(activations)
+        return backbone(torch.from_numpy(np.ascontiguousarray(inputs)))
+    below = torch.from_numpy(inputs.astype(np.float32))
+    return backbone.pooled(below.contiguous(memory_format=torch.channels_last))
 
 
-def _batches(recipe: Recipe, training: TrainingSet) -> Iterator[NDArray[np.intp]]:
-    """Endless batches in which positives of every label, and rows without any, are equally likely."""
-    rng = np.random.default_rng(recipe.seed)
-    pools = [np.flatnonzero(column > 0.5) for column in training.targets.T]  # noqa: PLR2004 - half
-    pools.append(np.flatnonzero(~(training.targets > 0.5).any(axis=1)))  # noqa: PLR2004 - half
-    pools = [pool for pool in pools if len(pool)]
-    share = np.sqrt([len(pool) for pool in pools])
+def _batches(count: int, batch: int, seed: int) -> Iterator[NDArray[np.intp]]:
+    """Endless: every row once, in another order each time; sorted, as a file likes to be read."""
+    rng = np.random.default_rng(seed)
     while True:
-        chosen = rng.choice(len(pools), recipe.fit.batch, p=share / share.sum())
-        yield np.array([rng.choice(pools[pool]) for pool in chosen], np.intp)
+        order = rng.permutation(count)
+        for start in range(0, max(count - batch, 0) + 1, batch):
+            yield np.sort(order[start : start + batch])

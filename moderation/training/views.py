@@ -57,7 +57,7 @@ class Studio:
     def draw(self, file: Path, progress: Progress = silent, threads: int = 2) -> TrainingSet:
         """Draw every view into `file`, a new .npy."""
         jobs = [*self._photographs(), *self._drawn()]
-        size = self._recipe.size
+        size = self._recipe.side
         pixels = np.lib.format.open_memmap(file, "w+", np.uint8, (len(jobs), size, size, 3))
 
         def work(index: int) -> None:

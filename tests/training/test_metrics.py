@@ -83,6 +83,20 @@ def data(targets: list[list[float]], source: list[str], **facts: list[str]) -> D
     return Dataset(paths, split, np.array(source), np.array(targets, np.float32), columns)
 
 
+def test_a_source_is_judged_by_a_calibration_that_never_saw_it() -> None:
+    """One source boasts: fitted with it, calibration hides that; fitted without it, it shows."""
+    rng = np.random.default_rng(2)
+    logit = rng.normal(0, 2, (3000, 1))
+    truth = (rng.uniform(0, 1, (3000, 1)) < calibrate.sigmoid(logit)).astype(np.float32)
+    source = np.where(np.arange(3000) < 1000, "boasting", "honest")
+    told = np.where(source == "boasting", 3, 1)[:, None] * logit
+    apart = calibrate.cross_fitted(told, truth, source)
+    boasting = source == "boasting"
+    together = calibrate.fit(told[boasting], truth[boasting])(told[boasting])
+    assert metrics.calibration_error(truth[boasting, 0], together[:, 0]) < 0.04
+    assert metrics.calibration_error(truth[boasting, 0], apart[boasting, 0]) > 0.05
+
+
 def test_evaluation_tells_sources_slices_confusion_and_worst_mistakes() -> None:
     rows = data(
         [[1, 0], [1, 0], [0, 1], [0, 0], [0, np.nan], [0, 0]],

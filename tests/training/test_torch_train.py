@@ -13,11 +13,12 @@ import torch
 
 from moderation.errors import ConfigurationError
 from moderation.images import single_view
-from moderation.training import backbone, calibrate, checkpoint, pipeline, served, tower
+from moderation.training import backbone, calibrate, checkpoint, pipeline, served, teachers, tower
 from moderation.training.losses import MultiLabelLoss
 from moderation.training.recipe import Recipe
 from moderation.training.schema import Schema
 from moderation.training.train import Network
+from moderation.training.views import TrainingSet
 
 
 def recipe(folder: Path, **changes: object) -> Recipe:
@@ -29,7 +30,7 @@ def recipe(folder: Path, **changes: object) -> Recipe:
         "embedding": 8,
         "data": {"labels": [{"name": "circle"}, {"name": "square"}]},
         "views": {"each": 1, "drawn": {"pages": 2, "banners": 2}},
-        "fit": {"steps": 2, "batch": 4},
+        "fit": {"epochs": 0.2, "batch": 4},
     }
     return Recipe.model_validate(content | changes)
 
@@ -115,6 +116,57 @@ def test_trains_shapes_it_then_finds_in_another_source(tmp_path: Path) -> None:
     )
     assert of_circle[0] > of_square[0]
     assert of_square[1] > of_circle[1]
+
+
+def test_a_teacher_answers_where_the_manifest_is_silent(tmp_path: Path) -> None:
+    """Half of the truth is hidden; the network's own features do not show it, the teacher's do."""
+    rng = np.random.default_rng(0)
+    hidden = rng.integers(0, 2, 200).astype(np.float32)
+    targets = np.stack([np.where(np.arange(200) < 100, hidden, np.nan)] * 2, axis=1).astype(np.float32)
+    training = TrainingSet(np.zeros((200, 1, 1, 3), np.uint8), targets, np.ones(200, np.float32), np.full(200, "s"))
+    own = rng.normal(size=(200, 8)).astype(np.float32)
+    seen = (hidden[:, None] + 0.1 * rng.normal(size=(200, 4))).astype(np.float32)
+    given = teachers.lesson(recipe(tmp_path), training, own, [seen])
+    assert not np.isnan(given.answers).any()
+    assert ((given.answers[100:, 0] > 0.5) == (hidden[100:] > 0.5)).mean() > 0.95
+    assert given.features.shape == (200, 4)
+    np.testing.assert_allclose(np.cov(given.features, rowvar=False), np.eye(4), atol=0.05)
+
+
+def test_without_teachers_the_lesson_is_the_manifest(tmp_path: Path) -> None:
+    targets = np.array([[1, np.nan], [0, 1]], np.float32)
+    training = TrainingSet(np.zeros((2, 1, 1, 3), np.uint8), targets, np.ones(2, np.float32), np.full(2, "s"))
+    given = teachers.lesson(recipe(tmp_path), training, np.zeros((2, 3), np.float32), [])
+    np.testing.assert_array_equal(given.answers, targets)
+    assert given.features.shape == (2, 0)
+
+
+def test_training_above_a_cut_leaves_what_is_below_as_published(tmp_path: Path) -> None:
+    draw(tmp_path, 24)
+    taught = {"cut": 11, "teachers": [{"backbone": "efficientnet-lite1", "size": 240}]}
+    made = pipeline.run(recipe(tmp_path, **taught), tmp_path / "work")
+    published = checkpoint.stages_of(backbone.load("efficientnet-lite0", 224, cut=11))
+    same = [
+        bool(np.array_equal(ours.convs[-1].weight, theirs.convs[-1].weight))
+        for ours, theirs in zip(made.stages, published, strict=True)
+    ]
+    assert same == [True] * 12 + [False] * (len(same) - 12)
+    views = np.load(next((tmp_path / "work").glob("views-*.npy")), mmap_mode="r")
+    assert views.shape[1:] == (240, 240, 3), "the teacher is shown what it was made for"
+
+
+def test_what_is_computed_halfway_is_what_the_rest_of_the_network_is_fed(tmp_path: Path) -> None:
+    made = Network(backbone.load("efficientnet-lite0", 224, cut=11), torch.nn.Linear(1280, 1))
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3)).astype(np.uint8)
+    below = made.halfway(pixels, 11, tmp_path / "halfway.npy")
+    with torch.inference_mode():
+        features = made.backbone.pooled(torch.from_numpy(below.astype(np.float32))).numpy()
+    np.testing.assert_allclose(features, made.embed(pixels), atol=2e-2)
+
+
+def test_a_teacher_is_a_backbone_or_a_graph(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="either a backbone or a graph"):
+        recipe(tmp_path, teachers=[{"size": 224}])
 
 
 def test_a_label_without_positives_in_train_is_refused_before_anything_is_made(tmp_path: Path) -> None:
