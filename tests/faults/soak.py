@@ -2,7 +2,8 @@
 
 Prints the checker's verdict, throughput, recovery after each kind of fault and the memory of each process, and
 draws memory and throughput over time into soak.png. Exits with 1 and says which promise was broken unless every
-event was decided exactly once, the first decision came within 15 s of each fault's end, and memory stayed flat.
+event was decided exactly once, the first decision came within 15 s of each fault's end, and the level of each
+process's memory stayed within a tenth.
 """
 
 import argparse

@@ -18,7 +18,9 @@ from tests.faults.run import Outcome, Run
 
 RECOVERY_S: Final = 15.0
 FLAT: Final = 1.10
-"""Most over least resident bytes of a process."""
+"""Highest over lowest level of a process's resident bytes; a level is the median of a minute."""
+PEAK: Final = 1.25
+"""A sample over the median of all: pixels of a backlog are in memory for a moment."""
 SETTLED_S: Final = 300.0
 """From here on memory must be flat; of a shorter soak, from a quarter on."""
 WARM_S: Final = 60.0
@@ -43,16 +45,25 @@ class Hit:
 
 @dataclass(frozen=True)
 class Life:
-    """Resident memory of one process, once it was warm and the soak had settled, bytes."""
+    """Resident bytes of one process, every `SAMPLE_S` once it was warm and the soak had settled."""
 
     worker: str
-    samples: int
-    least: int
-    most: int
+    sizes: tuple[int, ...]
 
     @property
-    def ratio(self) -> float:
-        return self.most / self.least
+    def levels(self) -> list[float]:
+        a_minute = int(60 / SAMPLE_S)
+        minutes = [self.sizes[at : at + a_minute] for at in range(0, len(self.sizes), a_minute)]
+        # The end of a life is a level only if there is enough of it.
+        return [statistics.median(minute) for minute in minutes if len(minute) > a_minute / 2 or len(minutes) == 1]
+
+    @property
+    def growth(self) -> float:
+        return max(self.levels) / min(self.levels)
+
+    @property
+    def peak(self) -> float:
+        return max(self.sizes) / statistics.median(self.sizes)
 
 
 @dataclass
@@ -85,9 +96,7 @@ class Samples:
     def lives(self) -> list[Life]:
         settled_s = min(SETTLED_S, self.at[-1] / 4) if self.at else 0.0
         return [
-            Life(name, len(rows), min(rows), max(rows))
-            for name in sorted(self.memory)
-            for rows in _settled(self.memory[name], settled_s)
+            Life(name, tuple(rows)) for name in sorted(self.memory) for rows in _settled(self.memory[name], settled_s)
         ]
 
 
@@ -109,8 +118,8 @@ def broken_promises(outcome: Outcome, found: Sequence[Hit], lives: Sequence[Life
     broken += [f"scores of another image on {event_id}" for event_id in wrong]
     slow = [hit for hit in found if hit.first_s > RECOVERY_S]
     broken += [f"{hit.fault}, ended at {hit.ended_s:.0f} s: no decision for {hit.first_s:.1f} s" for hit in slow]
-    grown = [life for life in lives if life.ratio > FLAT]
-    return broken + [f"{life.worker}: {life.least / 1e6:.0f} to {life.most / 1e6:.0f} MB" for life in grown]
+    grown = [life for life in lives if life.growth > FLAT or life.peak > PEAK]
+    return broken + [f"{life.worker}: {min(life.sizes) / 1e6:.0f} to {max(life.sizes) / 1e6:.0f} MB" for life in grown]
 
 
 def show(console: Console, outcome: Outcome, found: Sequence[Hit], samples: Samples, broken: Sequence[str]) -> None:
@@ -140,10 +149,14 @@ def _recoveries(found: Sequence[Hit]) -> Table:
 
 
 def _memory(lives: Sequence[Life]) -> Table:
-    table = Table("process", "for, s", "least MB", "most MB", "most/least", title="Resident memory once settled")
+    """Levels are medians of a minute, least and most are samples."""
+    names = ("process", "for, s", "least MB", "most MB", "most/least", "level, high/low", "most/median")
+    table = Table(*names, title="Resident memory once settled")
     for life in lives:
-        sizes = (f"{life.least / 1e6:.0f}", f"{life.most / 1e6:.0f}", f"{life.ratio:.3f}")
-        table.add_row(life.worker, f"{life.samples * SAMPLE_S:.0f}", *sizes)
+        least, most = min(life.sizes), max(life.sizes)
+        sizes = (f"{least / 1e6:.0f}", f"{most / 1e6:.0f}", f"{most / least:.3f}")
+        seconds = f"{len(life.sizes) * SAMPLE_S:.0f}"
+        table.add_row(life.worker, seconds, *sizes, f"{life.growth:.3f}", f"{life.peak:.3f}")
     return table
 
 
@@ -154,7 +167,7 @@ def as_report(outcome: Outcome, found: Sequence[Hit], samples: Samples, broken: 
         "decisions": outcome.history.decided.total(),
         "rejects": outcome.history.rejected.total(),
         "faults": [asdict(hit) for hit in found],
-        "memory": [asdict(life) | {"ratio": life.ratio} for life in samples.lives()],
+        "memory": [asdict(life) | {"growth": life.growth, "peak": life.peak} for life in samples.lives()],
         "samples": samples.memory,
     }
 
