@@ -1,6 +1,7 @@
 """`adjudicate train | evaluate | export | assemble`: the making of a model. Imports wait for the call."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ Recipe = Annotated[Path, typer.Option("--recipe", help="YAML that decides what i
 Work = Annotated[Path, typer.Option("--work", help="Folder for what is slow to make; a second run uses it.")]
 Model = Annotated[Path, typer.Option("--model", help="Folder of one model in the Triton repository.")]
 
+_LINE_EVERY_S = 20.0
 _WORK = Path(".training")
 _MODEL = Path("model_repository/brand_safety")
 
@@ -94,10 +96,15 @@ def _clear_errors(extra: str) -> Iterator[None]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on a terminal, a line now and then in a log."""
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    with Progress(console=Console(stderr=True)) as bars:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines()
+        return
+    with Progress(console=console) as bars:
         tasks: dict[str, TaskID] = {}
 
         def told(what: str, done: int, of: int) -> None:
@@ -106,3 +113,16 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[what], completed=done)
 
         yield told
+
+
+def _lines() -> Callable[[str, int, int], None]:
+    at, shown = -_LINE_EVERY_S, ""
+
+    def told(what: str, done: int, of: int) -> None:
+        nonlocal at, shown
+        now = time.monotonic()
+        if done == of or what != shown or now - at >= _LINE_EVERY_S:
+            typer.echo(f"{time.strftime('%H:%M:%S')} {what} {done}/{of}", err=True)
+            at, shown = now, what
+
+    return told

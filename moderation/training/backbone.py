@@ -33,13 +33,16 @@ class Conv(nn.Module):
         self.size = math.ceil(size / self.stride)
         total = max((self.size - 1) * self.stride + kernel - size, 0)
         self.before, self.after = total // 2, total - total // 2
+        self.rounds = False
 
     def forward(self, x: Tensor) -> Tensor:
         padding = self.before
         if self.before != self.after:
             x, padding = functional.pad(x, (self.before, self.after) * 2), 0
-        x = functional.conv2d(x, self.weight, self.bias, self.stride, padding, groups=self.groups)
-        return functional.relu6(x) if self.activation else x
+        weight = _rounded_weight(self.weight, self.groups) if self.rounds else self.weight
+        x = functional.conv2d(x, weight, self.bias, self.stride, padding, groups=self.groups)
+        x = functional.relu6(x) if self.activation else x
+        return _rounded(x) if self.rounds else x
 
 
 class Block(nn.Module):
@@ -57,12 +60,29 @@ class Block(nn.Module):
         self.skip = size == self.size and convs[0].weight.shape[1] == convs[-1].weight.shape[0]
         if len(convs) == 2:  # noqa: PLR2004 - without expansion the first is depthwise: compare its channels
             self.skip = size == self.size and convs[0].weight.shape[0] == convs[-1].weight.shape[0]
+        self.rounds = False
 
     def forward(self, x: Tensor) -> Tensor:
         y = x
         for conv in self.convs:
             y = conv(y)
-        return x + y if self.skip else y
+        if not self.skip:
+            return y
+        return _rounded(x + y) if self.rounds else x + y
+
+
+def _rounded_weight(weight: Tensor, groups: int) -> Tensor:
+    """As `quantize` will: a scale per channel, seven bits, eight where each channel is filtered alone."""
+    scale = weight.detach().abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-8) / (127 if groups > 1 else 64)
+    return weight + (torch.round(weight / scale) * scale - weight).detach()
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """To the 256 steps between the least and the greatest value; the gradient goes straight through."""
+    seen = x.detach()
+    low, high = seen.min().clamp(max=0), seen.max().clamp(min=0)
+    step = ((high - low) / 255).clamp(min=1e-8)
+    return x + (torch.round(seen / step) * step - seen)
 
 
 class Backbone(nn.Module):
@@ -78,6 +98,12 @@ class Backbone(nn.Module):
         self.image_size = size
         self.stem = nn.Sequential(*parts[: cut + 1])
         self.tail = nn.Sequential(*parts[cut + 1 :])
+
+    def round_as_int8(self, rounds: bool = True) -> None:
+        """Compute what moves as int8 will, with gradients as if it did not (Jacob et al. 2018)."""
+        for module in self.tail.modules():
+            if isinstance(module, (Conv, Block)):
+                module.rounds = rounds
 
     def activations(self, image: Tensor) -> Tensor:
         """What the tail is fed: `[B,size,size,3] uint8` → `[B,C,h,w]`."""

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -45,33 +46,51 @@ def run(recipe: Recipe, work: Path, progress: Progress = silent) -> Checkpoint:
     network = pretrained(recipe)
     pixels = _pixels(recipe, training, work)
     own = _kept(work, recipe, recipe.backbone, lambda: network.embed(pixels, progress))
-    seen = [
-        _kept(work, recipe, f"{name_of(one)}-{one.size}", partial(looks, one, training.pixels, progress))
-        for one in recipe.teachers
-    ]
     network.head = fit_heads(recipe, training, own)
-    lesson = teachers.lesson(recipe, training, own, seen)
+    lesson = teachers.lesson(recipe, training, own, _seen(recipe, training, work, progress))
     fine_tune(network, recipe, lesson, training.weight, _inputs(recipe, network, pixels, work, progress), progress)
     small = _decoded(recipe, data, recipe.size, work, progress)
     return _finished(recipe, network, small, large.skipped, len(leaks), progress)
 
 
-def frozen(
-    recipe: Recipe, work: Path, progress: Progress = silent
-) -> tuple[TrainingSet, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """The training set, its features `[M,F]` by the backbone as published, and the validation split's
-    targets `[V,L]` and features `[V,F]`.
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What heads can be fitted on before anything is moved.
+
+    features `[M,F]` of the training set's views; truth `[V,L]` and unseen `[V,F]` of the validation split.
     """
+
+    training: TrainingSet
+    features: NDArray[np.float32]
+    truth: NDArray[np.float32]
+    unseen: NDArray[np.float32]
+
+
+def frozen(recipe: Recipe, work: Path, taught: bool = False, progress: Progress = silent) -> Frozen:
+    """Features by the backbone as published; `taught` puts those of the recipe's teachers beside them."""
     work.mkdir(parents=True, exist_ok=True)
     data = dataset.read(recipe.manifest, recipe.data)
     large = _decoded(recipe, data, SOURCE_SIDE, work, progress)
     large = _without(large, {leak.copy for leak in leakage.across_splits(large)})
     training, network = _drawn(recipe, large, work, progress), pretrained(recipe)
     pixels = _pixels(recipe, training, work)
-    own = _kept(work, recipe, recipe.backbone, lambda: network.embed(pixels, progress))
     small = _decoded(recipe, data, recipe.size, work, progress)
     val = np.flatnonzero(small.data.split == "val")
-    return training, own, small.data.targets[val], network.embed(small.pixels[val], progress)
+    features = [_kept(work, recipe, recipe.backbone, lambda: network.embed(pixels, progress))]
+    unseen = [network.embed(small.pixels[val], progress)]
+    if taught:
+        shown = _decoded(recipe, data, recipe.side, work, progress).pixels[val]
+        features += _seen(recipe, training, work, progress)
+        unseen += [looks(one, shown, progress) for one in recipe.teachers]
+    truth = small.data.targets[val]
+    return Frozen(training, np.concatenate(features, axis=1), truth, np.concatenate(unseen, axis=1))
+
+
+def _seen(recipe: Recipe, training: TrainingSet, work: Path, progress: Progress) -> list[NDArray[np.float32]]:
+    return [
+        _kept(work, recipe, f"{name_of(one)}-{one.size}", partial(looks, one, training.pixels, progress))
+        for one in recipe.teachers
+    ]
 
 
 def _refuse_untrainable(recipe: Recipe, data: dataset.Dataset) -> None:

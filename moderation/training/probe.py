@@ -3,7 +3,8 @@
     python -m moderation.training.probe --recipe recipes/brand_safety.yaml --work .training --penalty 0.005 0.02
 
 Prints per label the AUC and the recall at 5% false positives on the validation split, and on views of
-training sources left out in turn. Change `backbone`, `views` or `rows` of the recipe to compare those.
+training sources left out in turn: of the backbone alone, and with the recipe's teachers beside it. Change
+`backbone`, `teachers`, `views` or `rows` of the recipe to compare those.
 """
 
 import argparse
@@ -30,14 +31,19 @@ def main() -> None:
     parser.add_argument("--penalty", type=float, nargs="+", default=[0.005, 0.02, 0.06])
     chosen = parser.parse_args()
     read = recipe.read(chosen.recipe)
-    training, features, truth, unseen = pipeline.frozen(read, chosen.work)
-    for penalty in chosen.penalty:
+    for taught in (False, True) if read.teachers else (False,):
+        _probe(read, pipeline.frozen(read, chosen.work, taught), chosen.penalty, "with teachers" if taught else "alone")
+
+
+def _probe(read: Recipe, given: pipeline.Frozen, penalties: list[float], who: str) -> None:
+    for penalty in penalties:
         tried = read.model_copy(update={"fit": read.fit.model_copy(update={"penalty": penalty})})
-        everything = np.ones(len(features), np.bool_)
-        told = _table(tried, _scores(tried, training, features, everything, unseen), truth)
-        sys.stdout.write(f"penalty {penalty:g}  validation    {told}\n")
-        told = _table(tried, _left_out(tried, training, features), training.targets)
-        sys.stdout.write(f"penalty {penalty:g}  sources out   {told}\n")
+        everything = np.ones(len(given.features), np.bool_)
+        logits = _scores(tried, given.training, given.features, everything, given.unseen)
+        told = _table(tried, logits, given.truth)
+        sys.stdout.write(f"{who:13s} penalty {penalty:g}  validation    {told}\n")
+        told = _table(tried, _left_out(tried, given.training, given.features), given.training.targets)
+        sys.stdout.write(f"{who:13s} penalty {penalty:g}  sources out   {told}\n")
         sys.stdout.flush()
 
 

@@ -65,6 +65,7 @@ class Fit(Strict):
     epochs:   how often every view is seen in fine-tuning; 0 keeps the backbone as published.
     truth:    with teachers, the share of the manifest's own labels beside the teachers' answer.
     features: with teachers, the weight of giving their features too, beside their answers.
+    int8:     compute what moves as int8 will, so that it is as good when it is served so.
     """
 
     penalty: float = Field(0.03, ge=0)
@@ -77,6 +78,7 @@ class Fit(Strict):
     dropout: float = Field(0.2, ge=0, lt=1)
     truth: float = Field(0.3, ge=0, le=1)
     features: float = Field(1.0, ge=0)
+    int8: bool = False
 
 
 class Recipe(Strict):

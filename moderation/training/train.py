@@ -112,6 +112,7 @@ def fine_tune(
     if not steps:
         return
     torch.manual_seed(recipe.seed)
+    backbone.round_as_int8(fit.int8)
     taught = lesson.features.shape[1] > 0
     loss = MultiLabelLoss(recipe.data, lesson.answers, fit.smoothing, balanced=not taught)
     echo = nn.Linear(WIDTH, lesson.features.shape[1])
@@ -133,6 +134,7 @@ def fine_tune(
         optimizer.step()
         schedule.step()
         progress("fine-tune", step + 1, steps)
+    backbone.round_as_int8(False)
 
 
 def _forward(backbone: Backbone, inputs: NDArray[Any], cut: int) -> Tensor:

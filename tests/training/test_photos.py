@@ -1,0 +1,61 @@
+"""The shipped model on labelled photographs of sources it never saw: how well it does what is tested elsewhere."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from moderation.training import assemble, dataset, metrics, pixels, recipe, served
+
+ROOT = Path(__file__).parents[2]
+PHOTOS = ROOT.parent / "shared" / "data"
+MOST = 60
+"""Images of each kind: enough to tell a good model from a broken one."""
+
+pytestmark = [
+    pytest.mark.photos,
+    pytest.mark.skipif(
+        not (PHOTOS / "manifest.csv").is_file(),
+        reason=f"SKIPPED LOUDLY: no labelled photographs in {PHOTOS.parent.name}/{PHOTOS.name} beside the checkout",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[dataset.Dataset, dict[str, NDArray[np.float32]]]:
+    """A part of the validation split and what the served graph says of it, by label."""
+    made = recipe.read(ROOT / "recipes" / "brand_safety.yaml")
+    data = dataset.read(made.manifest, made.data)
+    rng = np.random.default_rng(0)
+    val = data.split == "val"
+    rows: set[int] = set()
+    for place in range(len(made.data.names())):
+        for value in (0, 1):
+            known = np.flatnonzero(val & (data.targets[:, place] == value))
+            rows |= set(rng.permutation(known)[:MOST].tolist())
+    part = data.take(np.array(sorted(rows), np.intp))
+    decoded = pixels.decode(part, made.size, tmp_path_factory.mktemp("photos") / "pixels.npy")
+    assert not decoded.skipped
+    assemble.assemble(made.model)
+    graph = served.open_model(made.model)
+    answers = graph(decoded.pixels)
+    return decoded.data, dict(zip(graph.labels, answers.scores.T, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("label", "place", "least"), [("violence", 0, 0.82), ("violence.fire", 3, 0.9), ("political", 4, 0.88)]
+)
+def test_what_shows_a_label_scores_above_what_does_not(
+    shown: tuple[dataset.Dataset, dict[str, NDArray[np.float32]]], label: str, place: int, least: float
+) -> None:
+    data, scores = shown
+    known = ~np.isnan(data.targets[:, place])
+    assert metrics.auc(data.targets[known, place], scores[label][known]) > least
+
+
+def test_ordinary_photographs_are_not_called_adult(
+    shown: tuple[dataset.Dataset, dict[str, NDArray[np.float32]]],
+) -> None:
+    _, scores = shown
+    assert (scores["adult"] >= 0.5).mean() <= 0.01
