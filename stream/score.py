@@ -126,7 +126,7 @@ class ScoreStage:
             item.data = self._bytes(item)
             item.sha256 = hashlib.sha256(item.data).hexdigest()
         except ImageError as error:
-            item.failure = error
+            _settle([item], failure=error)
 
     def _bytes(self, item: _Item) -> bytes:
         assert item.incoming is not None  # noqa: S101 - narrows the type
@@ -208,6 +208,9 @@ class ScoreStage:
 
 
 def _settle(items: Iterable[_Item], *, known: KnownScores | None = None, failure: ImageError | None = None) -> None:
+    if failure is not None:
+        # Its frames hold the batch, and the batch holds it: megabytes would wait for the garbage collector.
+        failure.__traceback__ = None
     for item in items:
         item.known, item.failure = known, failure
 

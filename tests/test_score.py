@@ -1,4 +1,6 @@
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from moderation.classifier import ModelSpec, Scores
 from moderation.errors import ImageError, ModelError, ModelOverloaded, ModelRejected, ModelUnavailable
 from moderation.events import Reject, ScoredEvent, Status
+from moderation.images import Views, views
 from stream.cache import ScoreCache
 from stream.kafka import Record
 from stream.patience import PatientModel
@@ -247,3 +250,25 @@ def test_fresh_scores_of_a_batch_are_stored_in_one_go(monkeypatch: pytest.Monkey
         monkeypatch.setattr(made._cache, "put", lambda known: stored.append(len(known)))
         scored(made, *(json_record(str(n), png((n, 0, 0))) for n in range(5)))
     assert stored == [5]
+
+
+def test_a_batch_with_failures_lets_its_bytes_and_pixels_go_without_the_garbage_collector() -> None:
+    held: list[weakref.ref[NDArray[np.uint8]]] = []
+
+    def decode(data: bytes, size: int) -> Views:
+        found = views(data, size)
+        held.append(weakref.ref(found.pixels))
+        return found
+
+    limits = Settings(images=ImageSettings(max_bytes=2000))
+    with stage(decoder=InlineDecoder(decode), settings=limits) as made:
+        gc.collect()
+        gc.disable()
+        try:
+            too_large = json_record("c", b"x" * 3000)
+            batch = [json_record("a", png()), json_record("b", b"no image"), too_large]
+            assert len(scored(made, *batch)) == 3
+            assert held
+            assert all(pixels() is None for pixels in held)
+        finally:
+            gc.enable()
