@@ -113,11 +113,10 @@ def fine_tune(
         return
     torch.manual_seed(recipe.seed)
     backbone.round_as_int8(fit.int8)
-    taught = lesson.features.shape[1] > 0
-    loss = MultiLabelLoss(recipe.data, lesson.answers, fit.smoothing, balanced=not taught)
-    echo = nn.Linear(WIDTH, lesson.features.shape[1])
+    echo = nn.Linear(WIDTH, lesson.features.shape[1]) if lesson.features.shape[1] else None
+    loss = MultiLabelLoss(recipe.data, lesson.answers, fit.smoothing, balanced=echo is None)
     moved = [*backbone.tail.parameters(), *(backbone.stem.parameters() if recipe.cut == 0 else ())]
-    heads = [*network.head.parameters(), *echo.parameters()]
+    heads = [*network.head.parameters(), *(echo.parameters() if echo else ())]
     groups = [{"params": moved, "lr": fit.rate}, {"params": heads, "lr": fit.head_rate}]
     optimizer = torch.optim.AdamW(groups, weight_decay=fit.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [fit.rate, fit.head_rate], steps, pct_start=0.15)
@@ -125,7 +124,7 @@ def fine_tune(
         features = _forward(backbone, inputs[rows], recipe.cut)
         logits = network.head(functional.dropout(features, fit.dropout))
         value = loss(logits, torch.from_numpy(lesson.answers[rows]), torch.from_numpy(weight[rows]))
-        if taught:
+        if echo:
             missed = functional.mse_loss(echo(features), torch.from_numpy(lesson.features[rows]))
             value = value + fit.features * missed
         optimizer.zero_grad()
