@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from moderation.errors import BrokerError
 from stream.kafka.client import LogBridge, client_config, is_notice, names_of, partitions_of, positions_of, record_of
+from stream.kafka.orphans import OrphanWatch
 from stream.kafka.records import Position, Record
 from stream.settings import KafkaSettings
 
@@ -39,6 +40,7 @@ class Source:
         self._settings = settings
         self._listener = listener
         self._membership: Any = None
+        self._member_id = ""
         self._assigned: set[Position] = set()
         self._paused: set[Position] = set()
         self._at_end: set[Position] = set()
@@ -65,8 +67,15 @@ class Source:
             },
             logger=LogBridge("consumer"),
         )
+        self._topics = list(topics)
+        self._join()
+        self._orphans = OrphanWatch(settings, group, topics, lambda: self._member_id)
+        if instance:
+            self._orphans.start()
+
+    def _join(self) -> None:
         self._consumer.subscribe(
-            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
     @property
@@ -83,6 +92,9 @@ class Source:
 
         Raises BrokerError when the consumer can no longer go on.
         """
+        if self._orphans.must_rejoin():
+            self._consumer.unsubscribe()
+            self._join()
         try:
             messages = self._consumer.consume(most, timeout_s)
         except KafkaException as error:
@@ -132,6 +144,7 @@ class Source:
     def close(self) -> None:
         """Leave. What is in flight must have been settled before: rebalances on the way out are not told."""
         self._is_closing = True
+        self._orphans.close()
         self._consumer.close()
 
     def _is_end(self, message: Message) -> bool:
@@ -147,6 +160,8 @@ class Source:
         log.info("partitions assigned", partitions=names_of(partitions))
         self._assigned |= positions_of(partitions)
         self._membership = consumer.consumer_group_metadata()
+        # Kept: the consumer itself must not be asked by another thread while it closes.
+        self._member_id = consumer.memberid() or ""
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if self._is_closing:

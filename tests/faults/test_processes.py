@@ -50,6 +50,18 @@ def test_two_processes_with_one_transactional_id(run: Run) -> None:
     assert "enced" in run.supervisor.logs()
 
 
+def test_partitions_that_a_restart_left_to_nobody_are_taken_up(make_run: Callable[..., Run]) -> None:
+    """A static member that comes back gets what it had, and nobody tells the group that the rest was given up."""
+    run = make_run()
+    run.workers(scorers=0)
+    run.supervisor.add("s0", "score", "kill_when_revoked")
+    with run.load() as load:
+        run.supervisor.add("s1", "score")
+        died = run.await_exit("s0", -signal.SIGKILL)
+        time.sleep(20)
+    run.judged(died, load)
+
+
 def test_a_storm_of_rebalances(run: Run) -> None:
     with run.load() as load:
         for number in range(5):

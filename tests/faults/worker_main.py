@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn
 
 from moderation.policy import PolicySet
 from stream import cli, running, score, worker
-from stream.kafka import Output, Record, Sink
+from stream.kafka import Output, Record, Sink, Source
 from stream.metrics import STALLED_EXIT_CODE
 from stream.worker import Outputs
 
@@ -77,6 +77,17 @@ def kill_during_commit() -> None:
     _at_step("commit_transaction", lambda _: threading.Timer(0.002, _die).start())
 
 
+def kill_when_revoked() -> None:
+    """Between giving partitions up and saying so: the group waits for that word before it hands them on."""
+    real = Source._on_revoke
+
+    def revoked(self: Source, *arguments: Any) -> None:
+        real(self, *arguments)
+        _die()
+
+    Source._on_revoke = revoked  # type: ignore[method-assign,assignment]
+
+
 def sleep_before_commit() -> None:
     """The thread that polls is away for longer than `max.poll.interval.ms`."""
     _at_step("commit_transaction", lambda _: time.sleep(14))
@@ -112,6 +123,7 @@ FAULTS: Final[dict[str, Callable[[], None]]] = {
         kill_before_offsets,
         kill_before_commit,
         kill_during_commit,
+        kill_when_revoked,
         sleep_before_commit,
         raise_in_policy,
         stall,

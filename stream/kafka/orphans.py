@@ -1,0 +1,83 @@
+"""Partitions that a group has left to nobody.
+
+A member gives partitions up in one rebalance and joins again to have them handed on in a second one. Where it dies
+in between and its successor comes back under the same `group.instance.id`, the brokers answer with what is left
+of its assignment and see no need for another rebalance: the rest is nobody's, for ever.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError as FutureTimeout
+
+import structlog
+from confluent_kafka import ConsumerGroupState, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from stream.kafka.client import LogBridge, client_config, positions_of
+from stream.kafka.records import Position
+from stream.settings import KafkaSettings
+
+log = structlog.get_logger()
+
+
+class OrphanWatch:
+    """Looks at the group now and then, from a thread of its own, for as long as the process lives.
+
+    Of all members only the first, in the order of their ids, has anything to do about what is seen.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, group: str, topics: Sequence[str], member_id: Callable[[], str]
+    ) -> None:
+        self._settings = settings
+        self._group = group
+        self._topics = topics
+        self._member_id = member_id
+        self._must_rejoin = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="orphans", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+
+    def must_rejoin(self) -> bool:
+        """Whether this member should leave and join anew, so that the group is dealt out again. Asks once."""
+        found = self._must_rejoin.is_set()
+        self._must_rejoin.clear()
+        return found
+
+    def _watch(self) -> None:
+        admin = AdminClient(client_config(self._settings), logger=LogBridge("group watch"))
+        seen: set[Position] = set()
+        while not self._closing.wait(self._settings.session_timeout_s / 4):
+            try:
+                before, seen = seen, self._orphans(admin)
+            except (KafkaException, FutureTimeout):
+                seen = set()
+                continue
+            # Seen twice: between two rebalances partitions are nobody's for a moment.
+            if seen and seen == before:
+                log.warning(
+                    "partitions belong to nobody; joining anew",
+                    partitions=[f"{topic}/{partition}" for topic, partition in sorted(seen)],
+                )
+                self._must_rejoin.set()
+                seen = set()
+
+    def _orphans(self, admin: AdminClient) -> set[Position]:
+        """Empty unless this is the member that has to act."""
+        timeout_s = self._settings.request_timeout_s
+        asked = admin.describe_consumer_groups([self._group], request_timeout=timeout_s)
+        group = asked[self._group].result(timeout_s + 1)
+        members = sorted(member.member_id for member in group.members)
+        if group.state != ConsumerGroupState.STABLE or members[:1] != [self._member_id()]:
+            return set()
+        owned = {place for member in group.members for place in positions_of(member.assignment.topic_partitions)}
+        return self._every_partition(admin, timeout_s) - owned
+
+    def _every_partition(self, admin: AdminClient, timeout_s: float) -> set[Position]:
+        known = {topic: admin.list_topics(topic, timeout=timeout_s).topics[topic] for topic in self._topics}
+        return {(topic, partition) for topic, found in known.items() for partition in found.partitions}
