@@ -232,7 +232,7 @@ def _about(
 ) -> dict[str, Any]:
     names = recipe.data.names()
     return {
-        "recipe": recipe.model_dump(mode="json", exclude={"manifest", "model"}),
+        "recipe": recipe.portable(),
         "calibrated": [name for name, done in zip(names, calibration.fitted, strict=True) if done],
         "slope": calibration.slope.tolist(),
         "offset": calibration.offset.tolist(),

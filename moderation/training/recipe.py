@@ -1,7 +1,7 @@
 """Everything that decides what `adjudicate train` makes: one YAML file and a seed."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -109,6 +109,13 @@ class Recipe(Strict):
     def side(self) -> int:
         """Of the views that are drawn, in pixels: nobody who looks at them is shown less than it was made for."""
         return max(self.size, *(teacher.size for teacher in self.teachers), 0)
+
+    def portable(self) -> dict[str, Any]:
+        """What was decided, without where it lay on this machine: of a teacher's graph only the file's name."""
+        told = self.model_dump(mode="json", exclude={"manifest", "model"})
+        for teacher, shown in zip(self.teachers, told["teachers"], strict=True):
+            shown["graph"] = teacher.graph and teacher.graph.name
+        return told
 
 
 def read(path: Path) -> Recipe:
