@@ -4,7 +4,7 @@ MINUTES ?= 20
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --constraint requirements.lock
 
-.PHONY: setup demo test check bench faults soak clean
+.PHONY: setup demo test check bench faults malformed soak clean
 
 demo: .venv/sandbox.stamp ## A real Kafka, Triton and both stages over sample images
 	$(BIN)/adjudicate demo $(ARGS)
@@ -22,6 +22,10 @@ bench: .venv/dev.stamp ## Every benchmark, each against a limit or a peer in the
 
 faults: .venv/dev.stamp ## Every fault, not only the part that `make test` runs
 	$(BIN)/pytest tests/faults --all-faults $(ARGS)
+
+malformed: .venv/dev.stamp ## Ten thousand of everything that is malformed, through brokers and workers too
+	ADJUDICATE_MALFORMED=10000 $(BIN)/pytest --all-faults -k malformed \
+		tests/faults tests/test_malformed.py tests/test_images_fuzz.py $(ARGS)
 
 soak: .venv/dev.stamp ## Random faults for MINUTES, then the checker's verdict
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(ARGS)

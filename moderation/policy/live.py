@@ -107,6 +107,10 @@ class LivePolicies:
             except (OSError, RuntimeError):
                 # No watch on a folder that is being replaced, or no watch left to have: look again soon.
                 self._stopping.wait(_QUIET_MS / 1000)
+            except Exception as error:  # noqa: BLE001
+                # The thread's boundary: whatever ended it here would end the following of policies unheard.
+                self._alarm(error)
+                self._stopping.wait(_QUIET_MS / 1000)
 
     def _follow(self) -> None:
         """Refresh at every change, until told to stop or the folder is another one than before."""
@@ -129,6 +133,21 @@ class LivePolicies:
             is_first = False
             if not changed and self._directory.stat().st_ino != folder:
                 return
+
+    def _alarm(self, error: Exception) -> None:
+        """Say once what keeps the folder from being read; the next good look at it ends the alarm."""
+        folder = str(self._directory)
+        mistake = Mistake(
+            file=folder,
+            line=0,
+            column=0,
+            path="",
+            problem=f"changes are not followed: {type(error).__name__}: {error}",
+            hint="what decides is the last good policies; undo the last change, and tell us of it",
+        )
+        if self._refused.get(folder) != (mistake,):
+            self._refused[folder] = (mistake,)
+            self._on_event(_refused(folder, (mistake,), kept=[])[0])
 
     def _tell(
         self,

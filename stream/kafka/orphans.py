@@ -52,11 +52,16 @@ class OrphanWatch:
     def _watch(self) -> None:
         admin = AdminClient(client_config(self._settings), logger=LogBridge("group watch"))
         seen: set[Position] = set()
+        told = ""
         while not self._closing.wait(self._settings.session_timeout_s / 4):
             try:
                 before, seen = seen, self._orphans(admin)
-            except (KafkaException, FutureTimeout):
+            except (KafkaException, FutureTimeout) as error:
                 seen = set()
+                # Brokers come and go, and are heard of elsewhere; not being allowed to look stays so.
+                if str(error) != told:
+                    told = str(error)
+                    log.warning("cannot look at the group (needs DESCRIBE on it and its topics)", error=told)
                 continue
             # Seen twice: between two rebalances partitions are nobody's for a moment.
             if seen and seen == before:

@@ -100,6 +100,28 @@ def test_the_alarm_ends_when_the_file_is_right_again_even_if_nothing_changed(tmp
         ]
 
 
+def test_what_nobody_foresaw_is_told_once_and_does_not_end_the_following(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examine = live_module.examine
+
+    def raising(folder: Path) -> Any:
+        raise ArithmeticError("nobody thought of this")
+
+    with living(write(tmp_path, acme=STRICT)) as (live, events):
+        monkeypatch.setattr(live_module, "examine", raising)
+        write(tmp_path, acme=LAX)
+        wait_for(lambda: events)
+        time.sleep(3 * live_module._QUIET_MS / 1000)
+        (alarm,) = events
+        assert alarm.kind is PolicyEventKind.REFUSED
+        assert "ArithmeticError: nobody thought of this" in alarm.mistakes[0].problem
+        assert verdict(live) is Verdict.BLOCK
+        monkeypatch.setattr(live_module, "examine", examine)
+        wait_for(lambda: verdict(live) is Verdict.ALLOW)
+        wait_for(lambda: events[-1].kind is PolicyEventKind.REPAIRED)
+
+
 def test_a_broken_parent_keeps_every_child(tmp_path: Path) -> None:
     write(tmp_path, holding="organisation: holding\nthresholds: {violence: {block: 0.5}}\n")
     write(tmp_path, acme="client: acme\nextends: holding\n", bravo="client: bravo\nextends: holding\n")
