@@ -13,6 +13,7 @@ from watchfiles import watch
 from moderation.events import Verdict
 from moderation.policy import LivePolicies, PolicyEvent, PolicyEventKind, PolicyMistakes
 from moderation.policy import live as live_module
+from moderation.policy.load import examine
 from tests.policy.making import decide, write
 
 STRICT = "client: acme\nthresholds: {violence: {block: 0.5}}\n"
@@ -103,8 +104,6 @@ def test_the_alarm_ends_when_the_file_is_right_again_even_if_nothing_changed(tmp
 def test_what_nobody_foresaw_is_told_once_and_does_not_end_the_following(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examine = live_module.examine
-
     def raising(folder: Path) -> Any:
         raise ArithmeticError("nobody thought of this")
 
