@@ -9,6 +9,7 @@ import structlog
 import typer
 from typer.testing import CliRunner
 
+from moderation.errors import AdjudicateError, BrokerError, ConfigurationError
 from stream import cli
 from stream.cli import app
 
@@ -51,6 +52,20 @@ def test_an_expected_error_is_one_message_and_exit_code_2(tmp_path: Path) -> Non
     assert done.returncode == 2
     assert "none.yaml" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("error", "code"), [(BrokerError("fenced"), 3), (ConfigurationError("wrong"), 2)])
+def test_a_supervisor_can_tell_what_may_pass_from_what_must_be_mended(
+    error: AdjudicateError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", fails)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
+    assert str(error) in capsys.readouterr().err
 
 
 def test_logs_never_mix_with_what_a_command_prints(

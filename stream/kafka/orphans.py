@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 
 import structlog
-from confluent_kafka import ConsumerGroupState, KafkaException
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from stream.kafka.client import LogBridge, client_config, positions_of
@@ -59,9 +59,9 @@ class OrphanWatch:
             except (KafkaException, FutureTimeout) as error:
                 seen = set()
                 # Brokers come and go, and are heard of elsewhere; not being allowed to look stays so.
-                if str(error) != told:
+                if _is_forbidden(error) and str(error) != told:
                     told = str(error)
-                    log.warning("cannot look at the group (needs DESCRIBE on it and its topics)", error=told)
+                    log.warning("may not look at the group: needs DESCRIBE on it and its topics", error=told)
                 continue
             # Seen twice: between two rebalances partitions are nobody's for a moment.
             if seen and seen == before:
@@ -86,3 +86,11 @@ class OrphanWatch:
     def _every_partition(self, admin: AdminClient, timeout_s: float) -> set[Position]:
         known = {topic: admin.list_topics(topic, timeout=timeout_s).topics[topic] for topic in self._topics}
         return {(topic, partition) for topic, found in known.items() for partition in found.partitions}
+
+
+def _is_forbidden(error: Exception) -> bool:
+    cause = error.args[0] if isinstance(error, KafkaException) else None
+    return isinstance(cause, KafkaError) and cause.code() in _FORBIDDEN
+
+
+_FORBIDDEN = {KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED}

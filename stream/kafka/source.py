@@ -53,6 +53,9 @@ class Source:
                 "group.protocol": "classic",
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": int(settings.session_timeout_s * 1000),
+                # One heartbeat to learn that the coordinator has moved, one for the new one: with librdkafka's
+                # three seconds a short session was over before the second, and static members are then fenced.
+                "heartbeat.interval.ms": int(settings.session_timeout_s * 1000 / 6),
                 "max.poll.interval.ms": int(settings.max_poll_interval_s * 1000),
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,

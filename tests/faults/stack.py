@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
+from confluent_kafka import ElectionType
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
@@ -131,6 +132,11 @@ class Stack:
         partitions = self.admin.list_topics(topic, timeout=20).topics[topic].partitions
         leader = partitions[abs(java_hash(name)) % len(partitions)].leader
         return self.sandbox.kafka[leader - 1]
+
+    def elect_preferred_leaders(self) -> None:
+        """As the brokers do by themselves every five minutes: coordinators move to where they were at first."""
+        admin = self.admin  # must outlive its future
+        admin.elect_leaders(ElectionType.PREFERRED).result(timeout=30)
 
     def configure_topic(self, topic: str, **values: str) -> None:
         entries = [

@@ -8,6 +8,7 @@ import pytest
 
 from moderation.events import ScoredEvent
 from stream.kafka import Output, Sink, produce_all
+from stream.sandbox.part import Part
 from tests.faults.load import CLIENTS
 from tests.faults.run import Run
 
@@ -35,6 +36,35 @@ def test_the_group_coordinator_dies(run: Run) -> None:
         broker.restart()
         run.await_decisions()
     run.judged(killed, load)
+
+
+def test_a_group_coordinator_that_moves_ends_no_worker(run: Run) -> None:
+    """Brokers hand leadership back to where it was some minutes after a restart, coordinators with it."""
+    run.stack.elect_preferred_leaders()
+    home = run.stack.group_coordinator(run.group("score"))
+    home.kill()
+    time.sleep(2)
+    home.restart()
+    with run.load() as load:
+        time.sleep(5)
+        run.await_decisions()
+        assert run.stack.group_coordinator(run.group("score")) is not home
+        moved = _handed_back(run, home)
+        time.sleep(2 * run.settings.kafka.session_timeout_s)
+        run.await_decisions()
+    run.judged(moved, load)
+    assert [exit_ for exit_ in run.supervisor.exits if exit_.at > moved] == []
+
+
+def _handed_back(run: Run, home: Part) -> float:
+    """When the coordinator was back: its replica may have to catch up before it can be elected."""
+    for _ in range(30):
+        moved = time.monotonic()
+        run.stack.elect_preferred_leaders()
+        if run.stack.group_coordinator(run.group("score")) is home:
+            return moved
+        time.sleep(1)
+    raise AssertionError("the coordinator did not move back")
 
 
 def test_too_few_replicas_in_sync(run: Run) -> None:
