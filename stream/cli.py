@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from moderation.errors import AdjudicateError, BrokerError
+from moderation.errors import AdjudicateError, BrokerError, ModelOverloaded, ModelUnavailable
 from stream import (
     model_commands,
     policy_commands,
@@ -73,7 +73,7 @@ app.command()(model_commands.assemble)
 
 
 def main() -> None:
-    """Entry point. An expected error is one message on standard error and exit code 2; 3 where the brokers are
+    """Entry point. An expected error is one message on standard error and exit code 2; 3 where a server is
     to blame, so that trying again may help.
     """
     from stream.logs import configure_logs
@@ -83,4 +83,4 @@ def main() -> None:
         app()
     except AdjudicateError as error:
         sys.stderr.write(f"adjudicate: {error.explained()}\n")
-        sys.exit(3 if isinstance(error, BrokerError) else 2)
+        sys.exit(3 if isinstance(error, (BrokerError, ModelUnavailable, ModelOverloaded)) else 2)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import structlog
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+from moderation.errors import ConfigurationError
 from stream.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -81,4 +82,8 @@ def start_watchdog(progress: Progress, limit_s: float, end: Callable[[], None] =
 
 def serve_metrics(settings: WorkerSettings) -> None:
     if settings.metrics_port is not None:
-        start_http_server(settings.metrics_port, addr=settings.metrics_host)
+        try:
+            start_http_server(settings.metrics_port, addr=settings.metrics_host)
+        except OSError as error:
+            where = f"{settings.metrics_host}:{settings.metrics_port}"
+            raise ConfigurationError(f"worker.metrics_port: cannot serve on {where}: {error.strerror}") from error

@@ -85,11 +85,12 @@ class ScoreStage:
         return not self._model.is_away()
 
     def close(self) -> None:
-        self._model.close()
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        for part in (self._decoder, self._fetcher, self._cache):
+        # First what the threads wait for: each of their batches may hold minutes of decoding.
+        for part in (self._model, self._decoder, self._fetcher):
             if part is not None:
                 part.close()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._cache.close()
 
     def _score(self, records: Sequence[Record]) -> Outputs:
         items = [self._parse(record) for record in records]

@@ -1,16 +1,25 @@
 """Settings of the workers: frozen, read once, passed down. The only reader of the environment.
 
-Sources, first wins: command line, environment (`ADJUDICATE_KAFKA__BOOTSTRAP_SERVERS=…`), secret files
+Sources, first wins: environment (`ADJUDICATE_KAFKA__BOOTSTRAP_SERVERS=…`), secret files
 (`ADJUDICATE_SECRETS_DIR`), the settings file (`--settings FILE`, YAML), the defaults here.
 """
 
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -34,14 +43,20 @@ class KafkaSettings(Section):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
     sasl_password: SecretStr | None = Field(None, description="Never logged; better from a secret file.")
-    ssl_ca: Path | None = Field(None, description="PEM file of the authorities that sign the brokers.")
-    ssl_certificate: Path | None = Field(None, description="PEM file of the client certificate (mTLS).")
-    ssl_key: Path | None = Field(None, description="PEM file of the client key (mTLS).")
+    ssl_ca: FilePath | None = Field(None, description="PEM file of the authorities that sign the brokers.")
+    ssl_certificate: FilePath | None = Field(None, description="PEM file of the client certificate (mTLS).")
+    ssl_key: FilePath | None = Field(None, description="PEM file of the client key (mTLS).")
     ssl_key_password: SecretStr | None = None
     session_timeout_s: Seconds = Field(10, description="A silent worker's partitions move on after this.")
-    max_poll_interval_s: Seconds = 60
-    transaction_timeout_s: Seconds = Field(15, description="The broker aborts a transaction open for longer.")
+    max_poll_interval_s: Seconds = Field(60, description="No less than session_timeout_s.")
+    transaction_timeout_s: Seconds = Field(15, ge=1, description="The broker aborts a transaction open for longer.")
     request_timeout_s: Seconds = Field(5, description="How long one transaction call may take.")
+
+    @model_validator(mode="after")
+    def _polls_within_its_session(self) -> Self:
+        if self.max_poll_interval_s < self.session_timeout_s:
+            raise ValueError("max_poll_interval_s is shorter than session_timeout_s; make it at least as long")
+        return self
 
 
 class TopicSettings(Section):
@@ -82,14 +97,22 @@ class TritonSettings(Section):
     patience_s: Seconds = Field(
         300, description="Events wait so long for an absent model, then their status is MODEL_UNAVAILABLE."
     )
-    tls_ca: Path | None = Field(None, description="PEM file; set to speak TLS.")
-    tls_certificate: Path | None = None
-    tls_key: Path | None = None
+    tls_ca: FilePath | None = Field(None, description="PEM file; set to speak TLS.")
+    tls_certificate: FilePath | None = None
+    tls_key: FilePath | None = None
 
 
 class RedisSettings(Section):
     url: SecretStr | None = Field(None, description="redis://… or rediss://…; without it only the process caches.")
     timeout_s: Seconds = Field(0.05, description="A slower answer is a miss.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("begins with redis://, rediss:// or unix://")
+        return url
+
     ttl_s: int = Field(7 * 24 * 3600, ge=1)
 
 

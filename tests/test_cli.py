@@ -9,7 +9,7 @@ import structlog
 import typer
 from typer.testing import CliRunner
 
-from moderation.errors import AdjudicateError, BrokerError, ConfigurationError
+from moderation.errors import AdjudicateError, BrokerError, ConfigurationError, ModelUnavailable
 from stream import cli
 from stream.cli import app
 
@@ -54,7 +54,9 @@ def test_an_expected_error_is_one_message_and_exit_code_2(tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("error", "code"), [(BrokerError("fenced"), 3), (ConfigurationError("wrong"), 2)])
+@pytest.mark.parametrize(
+    ("error", "code"), [(BrokerError("fenced"), 3), (ModelUnavailable("away"), 3), (ConfigurationError("wrong"), 2)]
+)
 def test_a_supervisor_can_tell_what_may_pass_from_what_must_be_mended(
     error: AdjudicateError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,6 @@ PLACES = {
     "redis": {"stream/cache.py", "stream/sandbox/redis_server.py"},
     "torch": {"moderation/training/", "stream/model_commands.py"},
     "torchvision": {"moderation/training/"},
-    "faust": {"stream/insights.py"},
     "aiohttp": {"stream/fetch"},
     "watchfiles": {"moderation/policy/live.py"},
 }

@@ -45,6 +45,23 @@ def test_every_wrong_key_is_named_with_its_variable(tmp_path: Path) -> None:
     assert "worker.batch" in message
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("kafka: {session_timeout_s: 90}", "max_poll_interval_s is shorter than session_timeout_s"),
+        ("kafka: {ssl_ca: /nowhere/ca.pem}", "kafka.ssl_ca"),
+        ("kafka: {transaction_timeout_s: 0.5}", "kafka.transaction_timeout_s"),
+        ("triton: {tls_ca: /nowhere/ca.pem}", "triton.tls_ca"),
+        ("redis: {url: 'localhost:6379'}", "begins with redis://"),
+    ],
+)
+def test_what_could_never_work_is_refused_before_anything_starts(text: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=told):
+        read_settings(file)
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", "kafka: [", "just text"])
 def test_a_file_that_is_no_mapping_is_refused_by_name(text: str, tmp_path: Path) -> None:
     file = tmp_path / "broken.yaml"

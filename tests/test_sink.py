@@ -8,9 +8,10 @@ from contextlib import closing
 
 import pytest
 
-from moderation.errors import ProducerLost
+from moderation.errors import ConfigurationError, ProducerLost
 from stream.kafka import sink as sink_module
 from stream.kafka.sink import Sink
+from stream.settings import KafkaSettings
 
 
 class Stuck:
@@ -36,6 +37,11 @@ def sink_of(timeout_s: float, latest: Callable[[], float] = lambda: math.inf) ->
     sink = Sink.__new__(Sink)
     sink._timeout_s, sink._latest = timeout_s, latest
     return sink
+
+
+def test_settings_that_librdkafka_refuses_are_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"settings under `kafka` .*sasl"):
+        Sink(KafkaSettings(security_protocol="SASL_SSL", sasl_mechanism="SCRAM-SHA-256"), transactional_id="t")
 
 
 def test_a_call_that_does_not_return_is_in_doubt(monkeypatch: pytest.MonkeyPatch, stuck: Stuck) -> None:

@@ -5,6 +5,7 @@ and an event says so. A removed file removes its client. The only import of `wat
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,7 +24,9 @@ _DEBOUNCE_MS: Final = 200
 _STEP_MS: Final = 50
 _QUIET_MS: Final = 500
 """Without a change for so long, the watch itself is looked after."""
-_STOP_TIMEOUT_S: Final = 10.0
+_STEADY_S: Final = 10.0
+"""A watch that lasted so long was a good one: what ends it is a first failure again."""
+_STOP_TIMEOUT_S: Final = 1.0
 
 
 class PolicyEventKind(StrEnum):
@@ -101,15 +104,17 @@ class LivePolicies:
         self._tell(before.policies, after.policies, kept, examination.mistakes)
 
     def _watch(self) -> None:
+        failures = 0
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 self._follow()
-            except (OSError, RuntimeError):
-                # No watch on a folder that is being replaced, or no watch left to have: look again soon.
-                self._stopping.wait(_QUIET_MS / 1000)
             except Exception as error:  # noqa: BLE001
                 # The thread's boundary: whatever ended it here would end the following of policies unheard.
-                self._alarm(error)
+                # Once is no news, while the folder is being replaced.
+                failures = failures + 1 if time.monotonic() - began < _STEADY_S else 1
+                if failures > 1:
+                    self._alarm(error)
                 self._stopping.wait(_QUIET_MS / 1000)
 
     def _follow(self) -> None:

@@ -73,16 +73,22 @@ class Block(nn.Module):
 
 def _rounded_weight(weight: Tensor, groups: int) -> Tensor:
     """As `quantize` will: a scale per channel, seven bits, eight where each channel is filtered alone."""
-    scale = weight.detach().abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-8) / (127 if groups > 1 else 64)
-    return weight + (torch.round(weight / scale) * scale - weight).detach()
+    steps = 127 if groups > 1 else 64
+    scale = (weight.detach().abs().amax((1, 2, 3)) / steps).clamp(min=1e-8)
+    nought = torch.zeros(len(scale), dtype=torch.int32)
+    return torch.fake_quantize_per_channel_affine(weight, scale, nought, 0, -steps, steps)
 
 
 def _rounded(x: Tensor) -> Tensor:
-    """To the 256 steps between the least and the greatest value; the gradient goes straight through."""
+    """To 256 steps between the least and the greatest value of an image, on average, as `quantize` measures them.
+
+    The gradient goes straight through, but not to what lies outside.
+    """
     seen = x.detach()
-    low, high = seen.min().clamp(max=0), seen.max().clamp(min=0)
-    step = ((high - low) / 255).clamp(min=1e-8)
-    return x + (torch.round(seen / step) * step - seen)
+    least, greatest = seen.amin((1, 2, 3)).mean().clamp(max=0), seen.amax((1, 2, 3)).mean().clamp(min=0)
+    scale = ((greatest - least) / 255).clamp(min=1e-8)
+    nought = torch.round(-least / scale).to(torch.int32)
+    return torch.fake_quantize_per_tensor_affine(x, scale, nought, 0, 255)
 
 
 class Backbone(nn.Module):

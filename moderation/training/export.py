@@ -22,7 +22,6 @@ MOST_PRECISION_LOST: Final = 0.005
 MOST_FLIPPED: Final = 0.01
 """Share of decisions at 0.5 that int8 may turn."""
 
-CALIBRATION_IMAGES: Final = 96
 _HALF: Final = 0.5
 
 
@@ -99,7 +98,7 @@ def _quantized(
     """Scores of `images` with `towers` in int8; leaves the ranges in `model`."""
     file = assemble.ranges(model)
     file.unlink(missing_ok=True)
-    quantize.measure(joined, images[:: max(1, len(images) // CALIBRATION_IMAGES)], towers, file)
+    quantize.measure(joined, images[:: max(1, len(images) // quantize.CALIBRATION_IMAGES)], towers, file)
     return scores(quantize.apply(joined, towers, file), images)
 
 

@@ -47,7 +47,7 @@ def run(recipe: Recipe, work: Path, progress: Progress = silent) -> Checkpoint:
     pixels = _pixels(recipe, training, work)
     own = _kept(work, recipe, recipe.backbone, lambda: network.embed(pixels, progress))
     network.head = fit_heads(recipe, training, own)
-    lesson = teachers.lesson(recipe, training, own, _seen(recipe, training, work, progress))
+    lesson = teachers.lesson(recipe, training, network, own, _seen(recipe, training, work, progress))
     fine_tune(network, recipe, lesson, training.weight, _inputs(recipe, network, pixels, work, progress), progress)
     small = _decoded(recipe, data, recipe.size, work, progress)
     return _finished(recipe, network, small, large.skipped, len(leaks), progress)
@@ -153,22 +153,29 @@ def _pixels(recipe: Recipe, training: TrainingSet, work: Path) -> NDArray[np.uin
     """The views at the size that will be served."""
     if recipe.side == recipe.size:
         return training.pixels
-    file = work / f"small-{_views_key(recipe)}-{recipe.size}.npy"
-    if not file.is_file():
-        scratch, shape = file.with_suffix(".partial"), (len(training.pixels), recipe.size, recipe.size, 3)
+
+    def shrink(scratch: Path) -> None:
+        shape = (len(training.pixels), recipe.size, recipe.size, 3)
         small = np.lib.format.open_memmap(scratch, "w+", np.uint8, shape)
         for row, view in enumerate(training.pixels):
             small[row] = augment.resize(view, recipe.size)
-        scratch.replace(file)
-    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+
+    return _made_once(work / f"small-{_views_key(recipe)}-{recipe.size}.npy", shrink)
 
 
 def _kept(work: Path, recipe: Recipe, name: str, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Features of the views, made once."""
+    """Features of the views."""
     file = work / f"features-{_views_key(recipe)}-{name}.npy"
+    return np.array(_made_once(file, lambda scratch: np.save(scratch, make())))
+
+
+def _made_once(file: Path, make: Callable[[Path], object]) -> NDArray[Any]:
+    """What `make` writes; `file` is there only when it is whole."""
     if not file.is_file():
-        np.save(file, make())
-    return np.asarray(np.load(file, allow_pickle=False))
+        scratch = file.with_suffix(".partial.npy")
+        make(scratch)
+        scratch.replace(file)
+    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
 
 
 def _inputs(
@@ -177,12 +184,8 @@ def _inputs(
     """What the part of the network that moves is fed."""
     if recipe.cut == 0 or not recipe.fit.epochs:
         return pixels
-    file = work / f"halfway-{_views_key(recipe)}-{recipe.backbone}-{recipe.size}-{recipe.cut}.npy"
-    if not file.is_file():
-        scratch = file.with_suffix(".partial")
-        network.halfway(pixels, recipe.cut, scratch, progress)
-        scratch.replace(file)
-    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+    name = f"halfway-{_views_key(recipe)}-{recipe.backbone}-{recipe.size}-{recipe.cut}{'-int8' * recipe.fit.int8}"
+    return _made_once(work / f"{name}.npy", lambda scratch: network.halfway(pixels, recipe, scratch, progress))
 
 
 def _finished(

@@ -27,6 +27,9 @@ narrow range after the activation, not the wide one before it, and no float node
 """
 
 
+CALIBRATION_IMAGES: Final = 96
+"""Images that ranges are measured on."""
+
 KEPT: Final = tuple(f"stage{index}/" for index in range(3))
 """The first blocks of the brand tower stay in float: few channels, each with a range of its own, cost much
 accuracy and little time.
@@ -48,6 +51,14 @@ def measure(model: onnx.ModelProto, images: NDArray[np.uint8], towers: tuple[str
     """Write where the activations of `model` lie on `images [N,S,S,3] uint8` to `ranges` (JSON)."""
     _quantize(model, towers, ranges, _Images(images))
     ranges.chmod(0o644)  # ONNX Runtime writes it for its owner only; it is committed
+
+
+def measured_and_applied(model: onnx.ModelProto, images: NDArray[np.uint8], towers: tuple[str, ...]) -> onnx.ModelProto:
+    """Both at once, for a graph that is not kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        ranges = Path(folder) / "ranges.json"
+        measure(model, images, towers, ranges)
+        return apply(model, towers, ranges)
 
 
 def apply(model: onnx.ModelProto, towers: tuple[str, ...], ranges: Path) -> onnx.ModelProto:

@@ -64,8 +64,9 @@ class Fit(Strict):
     penalty:  L2 on the weights of heads over standardised features.
     epochs:   how often every view is seen in fine-tuning; 0 keeps the backbone as published.
     truth:    with teachers, the share of the manifest's own labels beside the teachers' answer.
+    taught:   with teachers, the labels they answer for; the network's own heads answer for the others. Empty: all.
     features: with teachers, the weight of giving their features too, beside their answers.
-    int8:     compute what moves as int8 will, so that it is as good when it is served so.
+    int8:     compute what moves as int8 will, and feed it what int8 gives, so that it is as good when it is served so.
     """
 
     penalty: float = Field(0.03, ge=0)
@@ -77,6 +78,7 @@ class Fit(Strict):
     smoothing: float = Field(0.02, ge=0, lt=0.5)
     dropout: float = Field(0.2, ge=0, lt=1)
     truth: float = Field(0.3, ge=0, le=1)
+    taught: tuple[str, ...] = ()
     features: float = Field(1.0, ge=0)
     int8: bool = False
 
@@ -104,6 +106,12 @@ class Recipe(Strict):
     rows: tuple[Weight, ...] = ()
     views: Views = Views()
     fit: Fit = Fit()
+
+    @model_validator(mode="after")
+    def _teaches_its_labels(self) -> Self:
+        if unknown := set(self.fit.taught) - set(self.data.names()):
+            raise ValueError(f"fit.taught names no label of this recipe: {', '.join(sorted(unknown))}")
+        return self
 
     @property
     def side(self) -> int:

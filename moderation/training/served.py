@@ -1,9 +1,10 @@
 # mypy: disable-error-code="attr-defined, unused-ignore"
 """The served graph, run here by ONNX Runtime: what evaluation and parity look at. Needs no torch."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -14,7 +15,8 @@ from moderation.errors import ConfigurationError
 from moderation.training.assemble import SERVED, read_labels
 from moderation.training.pixels import Progress, silent
 
-_CHUNK = 16
+CHUNK: Final = 16
+"""Images that a graph is given at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,18 @@ def outputs(
     session: Any, names: tuple[str, ...], images: NDArray[np.uint8], progress: Progress = silent
 ) -> tuple[NDArray[np.float32], ...]:
     """The named outputs for `[N,S,S,3] uint8`, each `[N,…]`."""
-    parts = []
-    for start in range(0, len(images), _CHUNK):
-        chunk = np.ascontiguousarray(images[start : start + _CHUNK])
-        parts.append(session.run(list(names), {"image": chunk}))
-        progress("score", min(start + _CHUNK, len(images)), len(images))
+    parts = [part for _, part in by_chunk(session, names, images, progress)]
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def by_chunk(
+    session: Any, names: tuple[str, ...], images: NDArray[np.uint8], progress: Progress = silent
+) -> Iterator[tuple[slice, list[NDArray[np.float32]]]]:
+    """The same a few images at a time: which they are, and the named outputs."""
+    for start in range(0, len(images), CHUNK):
+        rows = slice(start, min(start + CHUNK, len(images)))
+        yield rows, session.run(list(names), {"image": np.ascontiguousarray(images[rows])})
+        progress("score", rows.stop, len(images))
 
 
 def open_model(model: Path, threads: int = 2) -> Served:

@@ -21,12 +21,11 @@ from moderation.training.backbone import load
 from moderation.training.checkpoint import stages_of
 from moderation.training.pixels import Progress, silent
 from moderation.training.recipe import Recipe, Teacher
-from moderation.training.served import session
+from moderation.training.served import CHUNK, session
 from moderation.training.tower import features_only
-from moderation.training.train import fit_heads
+from moderation.training.train import Network, fit_heads
 from moderation.training.views import TrainingSet
 
-_CHUNK: Final = 16
 _WIDTH: Final = 192
 """Directions of a teacher's features that are worth learning: its largest principal components."""
 
@@ -49,10 +48,10 @@ def looks(teacher: Teacher, views: NDArray[np.uint8], progress: Progress = silen
     """`[M,S,S,3] uint8` → the teacher's features `[M,F]`."""
     see = _graph(teacher.graph, teacher) if teacher.graph else _published(teacher)
     parts = []
-    for start in range(0, len(views), _CHUNK):
-        chunk = views[start : start + _CHUNK]
+    for start in range(0, len(views), CHUNK):
+        chunk = views[start : start + CHUNK]
         parts.append(see(np.stack([augment.resize(view, teacher.size) for view in chunk])))
-        progress(f"teacher {name_of(teacher)}", min(start + _CHUNK, len(views)), len(views))
+        progress(f"teacher {name_of(teacher)}", min(start + CHUNK, len(views)), len(views))
     return np.concatenate(parts)
 
 
@@ -79,16 +78,22 @@ def _graph(file: Path, teacher: Teacher) -> Callable[[NDArray[np.uint8]], Floats
     return see
 
 
-def lesson(recipe: Recipe, training: TrainingSet, own: Floats, seen: Sequence[Floats]) -> Lesson:
-    """From the network's `own` features `[M,F]` and what each teacher has `seen` of the same views."""
+def lesson(recipe: Recipe, training: TrainingSet, network: Network, own: Floats, seen: Sequence[Floats]) -> Lesson:
+    """From the network's `own` features `[M,F]` and what each teacher has `seen` of the same views.
+
+    Labels that the recipe does not have taught keep the answers of the network's own heads.
+    """
     if not seen:
         return Lesson(training.targets, np.zeros((len(own), 0), np.float32))
     together = np.concatenate([own, *seen], axis=1)
     head = fit_heads(recipe, training, together)
     with torch.inference_mode():
         theirs = _probabilities(head(torch.from_numpy(together)).numpy(), recipe)
+    ours = _probabilities(network.logits(own), recipe)
+    taught = [name in recipe.fit.taught or not recipe.fit.taught for name in recipe.data.names()]
+    soft = np.where(taught, theirs, ours)
     share = np.where(np.isnan(training.targets), 0, recipe.fit.truth)
-    answers = share * np.nan_to_num(training.targets) + (1 - share) * theirs
+    answers = share * np.nan_to_num(training.targets) + (1 - share) * soft
     return Lesson(answers.astype(np.float32), np.concatenate([_whitened(one) for one in seen], axis=1))
 
 

@@ -81,40 +81,31 @@ def build(stages: Sequence[Stage], heads: Heads, size: int, about: Mapping[str, 
     _features(graph, stages)
     _scores(graph, heads, "features")
     _uncertainty(graph, heads, "features")
-    widths = {"scores": len(heads.labels), "uncertainty": 1, "embedding": heads.project.shape[1]}
-    return _model(graph, size, widths, {"labels": ",".join(heads.labels), **about})
+    shapes = {"scores": [len(heads.labels)], "uncertainty": [1], "embedding": [heads.project.shape[1]]}
+    return _model(graph, size, shapes, {"labels": ",".join(heads.labels), **about})
 
 
 def features_only(stages: Sequence[Stage], size: int) -> onnx.ModelProto:
     """`image [B,size,size,3] uint8` RGB → `features [B,F]`: what the heads are fitted on."""
     graph = _Graph()
     _features(graph, stages)
-    return _model(graph, size, {"features": stages[-1].convs[-1].weight.shape[0]}, {})
+    return _model(graph, size, {"features": [stages[-1].convs[-1].weight.shape[0]]}, {})
 
 
 def halfway(stages: Sequence[Stage], size: int, cut: int) -> onnx.ModelProto:
-    """`image [B,size,size,3] uint8` RGB → `activations [B,C,h,w]` after `cut` stages, and `features [B,F]`."""
+    """`image [B,size,size,3] uint8` RGB → `activations [B,C,h,w]`: what the first convolution and `cut` blocks give."""
     graph = _Graph()
-    _features(graph, stages)
-    graph.add("Identity", [_last(stages, cut)], "activations")
-    model = _model(graph, size, {"features": stages[-1].convs[-1].weight.shape[0]}, {})
-    shape = ["batch", stages[cut].convs[-1].weight.shape[0], None, None]
-    model.graph.output.append(helper.make_tensor_value_info("activations", TensorProto.FLOAT, shape))
-    return model
+    below = stages[: cut + 1]
+    graph.add("Identity", [_trunk(graph, below)], "activations")
+    return _model(graph, size, {"activations": [below[-1].convs[-1].weight.shape[0], None, None]}, {})
 
 
-def _last(stages: Sequence[Stage], index: int) -> str:
-    """The name of what stage `index` gives."""
-    stage = stages[index]
-    if stage.skip:
-        return f"stage{index}/sum"
-    conv = f"stage{index}/conv{len(stage.convs) - 1}"
-    return f"{conv}/relu6" if stage.convs[-1].activation else f"{conv}/out"
-
-
-def _model(graph: _Graph, size: int, widths: Mapping[str, int], about: Mapping[str, str]) -> onnx.ModelProto:
+def _model(
+    graph: _Graph, size: int, shapes: Mapping[str, Sequence[int | None]], about: Mapping[str, str]
+) -> onnx.ModelProto:
+    """`shapes`: of each output, without the batch."""
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", size, size, 3])
-    outputs = [helper.make_tensor_value_info(k, TensorProto.FLOAT, ["batch", w]) for k, w in widths.items()]
+    outputs = [helper.make_tensor_value_info(k, TensorProto.FLOAT, ["batch", *w]) for k, w in shapes.items()]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "brand_tower", [image], outputs, initializer=graph.weights),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -127,11 +118,15 @@ def _model(graph: _Graph, size: int, widths: Mapping[str, int], about: Mapping[s
 
 
 def _features(graph: _Graph, stages: Sequence[Stage]) -> None:
+    pooled = graph.add("GlobalAveragePool", [_trunk(graph, stages)], "pooled")
+    graph.add("Flatten", [pooled], "features", axis=1)
+
+
+def _trunk(graph: _Graph, stages: Sequence[Stage]) -> str:
     value = _preprocess(graph)
     for index, stage in enumerate(stages):
         value = _stage(graph, stage, value, f"stage{index}")
-    pooled = graph.add("GlobalAveragePool", [value], "pooled")
-    graph.add("Flatten", [pooled], "features", axis=1)
+    return value
 
 
 def _preprocess(graph: _Graph) -> str:

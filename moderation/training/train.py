@@ -18,16 +18,14 @@ from moderation.training.backbone import WIDTH, Backbone, load
 from moderation.training.checkpoint import stages_of
 from moderation.training.losses import MultiLabelLoss
 from moderation.training.pixels import Progress, silent
+from moderation.training.quantize import CALIBRATION_IMAGES, measured_and_applied
 from moderation.training.recipe import Recipe
-from moderation.training.served import outputs, session
+from moderation.training.served import by_chunk, outputs, session
 from moderation.training.tower import features_only, halfway
 from moderation.training.views import TrainingSet
 
 if TYPE_CHECKING:
     from moderation.training.teachers import Lesson
-
-
-_CHUNK = 16
 
 
 @dataclass(slots=True)
@@ -43,16 +41,20 @@ class Network:
         return outputs(session(graph), ("features",), images, progress)[0]
 
     def halfway(
-        self, images: NDArray[np.uint8], cut: int, file: Path, progress: Progress = silent
+        self, images: NDArray[np.uint8], recipe: Recipe, file: Path, progress: Progress = silent
     ) -> NDArray[np.float16]:
-        """`[N,S,S,3] uint8` → what comes after `cut` blocks, `[N,C,h,w] float16`, in `file`, a new .npy."""
-        graph = session(halfway(stages_of(self.backbone), self.backbone.image_size, cut))
-        shape = graph.run(["activations"], {"image": np.ascontiguousarray(images[:1])})[0].shape[1:]
+        """`[N,S,S,3] uint8` → what comes after the recipe's cut, `[N,C,h,w] float16`, in `file`, a new .npy.
+
+        With `fit.int8` what lies below is int8 already, so that what lies above learns to live with it.
+        """
+        graph = halfway(stages_of(self.backbone), self.backbone.image_size, recipe.cut)
+        if recipe.fit.int8:
+            graph = measured_and_applied(graph, images[:: max(1, len(images) // CALIBRATION_IMAGES)], ("brand",))
+        run = session(graph)
+        shape = run.run(["activations"], {"image": np.ascontiguousarray(images[:1])})[0].shape[1:]
         out = np.lib.format.open_memmap(file, "w+", np.float16, (len(images), *shape))
-        for start in range(0, len(images), _CHUNK):
-            chunk = np.ascontiguousarray(images[start : start + _CHUNK])
-            out[start : start + _CHUNK] = graph.run(["activations"], {"image": chunk})[0]
-            progress("look halfway", min(start + _CHUNK, len(images)), len(images))
+        for rows, (activations,) in by_chunk(run, ("activations",), images, progress):
+            out[rows] = activations
         return out
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:

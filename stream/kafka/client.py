@@ -8,7 +8,13 @@ import structlog
 from cachetools import TTLCache
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from moderation.errors import BrokerError, ProducerLost, TransactionAborted
+from moderation.errors import (
+    AdjudicateError,
+    BrokerError,
+    ConfigurationError,
+    ProducerLost,
+    TransactionAborted,
+)
 from stream.kafka.records import Position, Record
 from stream.settings import KafkaSettings
 
@@ -37,13 +43,25 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
 
 SHUT_OUT: Final = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
 _FENCED: Final = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+FORBIDDEN: Final = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+}
 NEVER_TAKEN: Final = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG}
 
 
-def translated(error: KafkaException) -> BrokerError:
-    """An abortable error leaves the producer usable. All else, timeouts above all, does not: librdkafka
-    may have torn the transaction, so nothing but a new producer's fencing makes it whole."""
+def translated(error: KafkaException) -> AdjudicateError:
+    """What a transaction call raised, in our words.
+
+    An abortable error leaves the producer usable. All else, timeouts above all, does not: librdkafka
+    may have torn the transaction, so nothing but a new producer's fencing makes it whole. Rights that are
+    missing are for somebody to give: no other try would help.
+    """
     cause: KafkaError = error.args[0]
+    if cause.code() in FORBIDDEN:
+        return not_allowed(cause)
     if cause.txn_requires_abort() and cause.code() != KafkaError._TIMED_OUT:
         return TransactionAborted(str(cause))
     if cause.code() in NEVER_TAKEN:
@@ -56,18 +74,19 @@ def is_notice(message: Message) -> bool:
     error = message.error()
     if error is None:
         return False
+    if error.code() in FORBIDDEN:
+        raise not_allowed(error)
     if error.fatal() or error.code() in _ENDING:
         raise BrokerError(f"the consumer cannot go on: {error}")
     log.warning("consumer notice", error=str(error))
     return True
 
 
-_ENDING: Final = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.FENCED_INSTANCE_ID,
-    KafkaError._FATAL,
-}
+_ENDING: Final = {KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL}
+
+
+def not_allowed(error: KafkaError) -> ConfigurationError:
+    return ConfigurationError(f"the brokers do not allow it: {error.str()}; docs/operations.md lists the rights needed")
 
 
 def record_of(message: Any) -> Record:

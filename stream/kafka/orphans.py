@@ -8,9 +8,10 @@ of its assignment and see no need for another rebalance: the rest is nobody's, f
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Final
 
 import structlog
-from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
+from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from stream.kafka.client import LogBridge, client_config, positions_of
@@ -18,6 +19,11 @@ from stream.kafka.records import Position
 from stream.settings import KafkaSettings
 
 log = structlog.get_logger()
+
+_LOOKS: Final = 4
+"""The same partitions must be nobody's for a whole session, seen so often: a member that gives them up may first
+finish what it has in flight.
+"""
 
 
 class OrphanWatch:
@@ -52,25 +58,20 @@ class OrphanWatch:
     def _watch(self) -> None:
         admin = AdminClient(client_config(self._settings), logger=LogBridge("group watch"))
         seen: set[Position] = set()
-        told = ""
-        while not self._closing.wait(self._settings.session_timeout_s / 4):
+        looks = 0
+        while not self._closing.wait(self._settings.session_timeout_s / _LOOKS):
             try:
                 before, seen = seen, self._orphans(admin)
-            except (KafkaException, FutureTimeout) as error:
+            except (KafkaException, FutureTimeout):
                 seen = set()
-                # Brokers come and go, and are heard of elsewhere; not being allowed to look stays so.
-                if _is_forbidden(error) and str(error) != told:
-                    told = str(error)
-                    log.warning("may not look at the group: needs DESCRIBE on it and its topics", error=told)
-                continue
-            # Seen twice: between two rebalances partitions are nobody's for a moment.
-            if seen and seen == before:
+            looks = looks + 1 if seen == before else 0
+            if seen and looks >= _LOOKS:
                 log.warning(
                     "partitions belong to nobody; joining anew",
                     partitions=[f"{topic}/{partition}" for topic, partition in sorted(seen)],
                 )
                 self._must_rejoin.set()
-                seen = set()
+                seen, looks = set(), 0
 
     def _orphans(self, admin: AdminClient) -> set[Position]:
         """Empty unless this is the member that has to act."""
@@ -86,11 +87,3 @@ class OrphanWatch:
     def _every_partition(self, admin: AdminClient, timeout_s: float) -> set[Position]:
         known = {topic: admin.list_topics(topic, timeout=timeout_s).topics[topic] for topic in self._topics}
         return {(topic, partition) for topic, found in known.items() for partition in found.partitions}
-
-
-def _is_forbidden(error: Exception) -> bool:
-    cause = error.args[0] if isinstance(error, KafkaException) else None
-    return isinstance(cause, KafkaError) and cause.code() in _FORBIDDEN
-
-
-_FORBIDDEN = {KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED}

@@ -14,10 +14,12 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 
 from moderation.errors import BrokerError, ConfigurationError, ProducerLost
 from stream.kafka.client import (
+    FORBIDDEN,
     NEVER_TAKEN,
     SHUT_OUT,
     LogBridge,
     client_config,
+    not_allowed,
     translated,
 )
 from stream.kafka.records import Output, Position
@@ -52,14 +54,14 @@ class Sink:
 
         latest: when every call must have returned (`time.monotonic`), asked for again while a call waits.
 
-        Raises ProducerLost, or ConfigurationError where the brokers do not let us in.
+        Raises ProducerLost, or ConfigurationError where the settings are wrong or the brokers do not let us in.
         """
         self._timeout_s = settings.request_timeout_s
         self._latest = latest
         self._failures: list[KafkaError] = []
         self._refusals: list[Refusal] = []
         self._shut_out: KafkaError | None = None
-        self._producer = Producer(
+        self._producer = self._made(
             {
                 **client_config(settings),
                 "transactional.id": transactional_id,
@@ -72,10 +74,16 @@ class Sink:
                 "compression.type": "lz4",
                 "queue.buffering.max.kbytes": 32768,
                 "error_cb": self._note_shut_out,
-            },
-            logger=LogBridge("producer"),
+            }
         )
         self._start(settings)
+
+    @staticmethod
+    def _made(config: dict[str, Any]) -> Producer:
+        try:
+            return Producer(config, logger=LogBridge("producer"))
+        except KafkaException as error:
+            raise ConfigurationError(f"the settings under `kafka` do not work: {error.args[0].str()}") from error
 
     def _start(self, settings: KafkaSettings) -> None:
         try:
@@ -182,7 +190,8 @@ class Sink:
             waited_s = time.monotonic() - started
             raise ProducerLost(f"{step.__name__} did not return within {waited_s:.1f} s") from None
         except KafkaException as error:
-            raise translated(error) from error
+            refused = next((failure for failure in self._failures if failure.code() in FORBIDDEN), None)
+            raise (not_allowed(refused) if refused else translated(error)) from error
 
     def _wait(self, outcome: "Future[None]", deadline: float) -> None:
         while not outcome.done() and (left_s := self._left_s(deadline)) > 0:

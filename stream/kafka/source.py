@@ -37,7 +37,6 @@ class Source:
         topics: Sequence[str],
         listener: Listener,
     ) -> None:
-        self._settings = settings
         self._listener = listener
         self._membership: Any = None
         self._member_id = ""
@@ -55,7 +54,7 @@ class Source:
                 "session.timeout.ms": int(settings.session_timeout_s * 1000),
                 # One heartbeat to learn that the coordinator has moved, one for the new one: with librdkafka's
                 # three seconds a short session was over before the second, and static members are then fenced.
-                "heartbeat.interval.ms": int(settings.session_timeout_s * 1000 / 6),
+                "heartbeat.interval.ms": min(3000, int(settings.session_timeout_s * 1000 / 6)),
                 "max.poll.interval.ms": int(settings.max_poll_interval_s * 1000),
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,

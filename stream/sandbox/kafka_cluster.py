@@ -217,6 +217,8 @@ class KafkaCluster:
         login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
         return {
             "listener.security.protocol.map": "CLIENTS:SASL_SSL,INTERNAL:SSL,CONTROLLER:SSL",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "true",
             "listener.name.internal.ssl.client.auth": "required",
             "listener.name.controller.ssl.client.auth": "required",
             "listener.name.clients.sasl.enabled.mechanisms": "PLAIN",

@@ -121,6 +121,21 @@ def test_what_nobody_foresaw_is_told_once_and_does_not_end_the_following(
         wait_for(lambda: events[-1].kind is PolicyEventKind.REPAIRED)
 
 
+def test_a_folder_that_cannot_be_watched_raises_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_watch_left(folder: Path, **options: Any) -> Iterator[object]:
+        raise OSError(28, "OS file watch limit reached")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(live_module, "watch", no_watch_left)
+        with living(write(tmp_path, acme=STRICT)) as (live, events):
+            wait_for(lambda: events)
+            assert "OS file watch limit reached" in events[0].mistakes[0].problem
+            patched.undo()
+            write(tmp_path, acme=LAX)
+            wait_for(lambda: verdict(live) is Verdict.ALLOW)
+            assert [event.kind for event in events].count(PolicyEventKind.REFUSED) == 1
+
+
 def test_a_broken_parent_keeps_every_child(tmp_path: Path) -> None:
     write(tmp_path, holding="organisation: holding\nthresholds: {violence: {block: 0.5}}\n")
     write(tmp_path, acme="client: acme\nextends: holding\n", bravo="client: bravo\nextends: holding\n")

@@ -10,14 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trustme
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from tritonclient import grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
 from moderation.classifier import TritonAddress, TritonClassifier
 from moderation.errors import ModelUnavailable
+from moderation.events import ScoredEvent
 from moderation.policy import load as load_policies
 from stream.history import Topics, clients_by_policies
-from stream.kafka import create_topics, produce_all, read_committed
+from stream.kafka import Output, create_topics, produce_all, read_committed
+from stream.kafka.client import client_config
 from stream.sandbox import KafkaOptions, Sandbox, TritonOptions
 from stream.settings import KafkaSettings, Settings
 from stream.verify_commands import examine
@@ -163,6 +168,52 @@ def test_a_wrong_password_is_named(secure: Sandbox, certificates: Certificates, 
     assert last.startswith(f"adjudicate: the brokers at {secure.bootstrap_servers} do not let us in")
     assert "kafka.sasl_" in last
     assert "a-wrong-guess" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        (ResourceType.GROUP, "denied-group-decide", AclOperation.READ),
+        (ResourceType.TRANSACTIONAL_ID, "denied-id-decide-secure", AclOperation.WRITE),
+        (ResourceType.TOPIC, "denied-topic", AclOperation.WRITE),
+    ],
+    ids=["group", "id", "topic"],
+)
+def test_a_right_that_is_missing_is_named(
+    secure: Sandbox,
+    certificates: Certificates,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    right: tuple[ResourceType, str, AclOperation],
+) -> None:
+    variables = environment(secure, certificates, tmp_path, secure.kafka_settings["sasl.password"]) | {
+        "ADJUDICATE_APPLICATION": f"denied-{request.node.callspec.id}",
+        "ADJUDICATE_TOPICS__REVIEW": "denied-topic",
+        "ADJUDICATE_TOPICS__SCORES": f"scores-{request.node.callspec.id}",
+    }
+    kafka = kafka_of(secure)
+    topics = Settings(kafka=kafka).topics
+    scores = variables["ADJUDICATE_TOPICS__SCORES"]
+    create_topics(kafka, [*topics.every(), "denied-topic", scores], partitions=2)
+    _deny(kafka, *right)
+    unseen = ScoredEvent.model_validate(
+        {"event_id": "e1", "surface": "page", "clients": ["acme"], "status": "TIMEOUT",
+         "scored_at": "2026-01-01T00:00:00Z"}
+    )  # fmt: skip
+    produce_all(kafka, [Output(scores, b"e1", unseen.model_dump_json().encode())])
+    ended = subprocess.run(
+        [*ADJUDICATE, "decide"], env=variables, capture_output=True, text=True, timeout=90, check=False
+    )
+    assert ended.returncode == 2, ended.stderr[-3000:]
+    assert ended.stderr.splitlines()[-1].startswith("adjudicate: the brokers do not allow it")
+
+
+def _deny(kafka: KafkaSettings, what: ResourceType, name: str, operation: AclOperation) -> None:
+    user = f"User:{kafka.sasl_username}"
+    rule = AclBinding(what, name, ResourcePatternType.LITERAL, user, "*", operation, AclPermissionType.DENY)
+    admin = AdminClient(client_config(kafka))
+    for future in admin.create_acls([rule]).values():
+        future.result(timeout=30)
 
 
 def test_triton_serves_only_who_has_a_certificate(secure: Sandbox, certificates: Certificates) -> None:

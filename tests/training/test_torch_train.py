@@ -126,9 +126,13 @@ def test_a_teacher_answers_where_the_manifest_is_silent(tmp_path: Path) -> None:
     training = TrainingSet(np.zeros((200, 1, 1, 3), np.uint8), targets, np.ones(200, np.float32), np.full(200, "s"))
     own = rng.normal(size=(200, 8)).astype(np.float32)
     seen = (hidden[:, None] + 0.1 * rng.normal(size=(200, 4))).astype(np.float32)
-    given = teachers.lesson(recipe(tmp_path), training, own, [seen])
+    network = Network(backbone.load("efficientnet-lite0", 224, cut=11), torch.nn.Linear(8, 2))
+    given = teachers.lesson(recipe(tmp_path), training, network, own, [seen])
     assert not np.isnan(given.answers).any()
     assert ((given.answers[100:, 0] > 0.5) == (hidden[100:] > 0.5)).mean() > 0.95
+    one = teachers.lesson(recipe(tmp_path, fit={"taught": ["square"]}), training, network, own, [seen])
+    assert ((one.answers[100:, 1] > 0.5) == (hidden[100:] > 0.5)).mean() > 0.95
+    np.testing.assert_allclose(one.answers[100:, 0], calibrate.sigmoid(network.logits(own))[100:, 0], atol=1e-5)
     assert given.features.shape == (200, 4)
     np.testing.assert_allclose(np.cov(given.features, rowvar=False), np.eye(4), atol=0.05)
 
@@ -136,7 +140,8 @@ def test_a_teacher_answers_where_the_manifest_is_silent(tmp_path: Path) -> None:
 def test_without_teachers_the_lesson_is_the_manifest(tmp_path: Path) -> None:
     targets = np.array([[1, np.nan], [0, 1]], np.float32)
     training = TrainingSet(np.zeros((2, 1, 1, 3), np.uint8), targets, np.ones(2, np.float32), np.full(2, "s"))
-    given = teachers.lesson(recipe(tmp_path), training, np.zeros((2, 3), np.float32), [])
+    network = Network(backbone.load("efficientnet-lite0", 224, cut=11), torch.nn.Linear(3, 2))
+    given = teachers.lesson(recipe(tmp_path), training, network, np.zeros((2, 3), np.float32), [])
     np.testing.assert_array_equal(given.answers, targets)
     assert given.features.shape == (2, 0)
 
@@ -158,15 +163,23 @@ def test_training_above_a_cut_leaves_what_is_below_as_published(tmp_path: Path) 
 def test_what_is_computed_halfway_is_what_the_rest_of_the_network_is_fed(tmp_path: Path) -> None:
     made = Network(backbone.load("efficientnet-lite0", 224, cut=11), torch.nn.Linear(1280, 1))
     pixels = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3)).astype(np.uint8)
-    below = made.halfway(pixels, 11, tmp_path / "halfway.npy")
+    below = made.halfway(pixels, recipe(tmp_path, cut=11), tmp_path / "halfway.npy")
+    rounded = made.halfway(pixels, recipe(tmp_path, cut=11, fit={"int8": True}), tmp_path / "rounded.npy")
     with torch.inference_mode():
         features = made.backbone.pooled(torch.from_numpy(below.astype(np.float32))).numpy()
     np.testing.assert_allclose(features, made.embed(pixels), atol=2e-2)
+    difference = np.abs(below.astype(np.float32) - rounded).mean() / np.abs(below.astype(np.float32)).mean()
+    assert 0.001 < difference < 0.2, "int8 below the cut is near, and not the same"
 
 
 def test_a_teacher_is_a_backbone_or_a_graph(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="either a backbone or a graph"):
         recipe(tmp_path, teachers=[{"size": 224}])
+
+
+def test_only_labels_of_the_recipe_are_taught(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"fit\.taught names no label of this recipe: triangle"):
+        recipe(tmp_path, fit={"taught": ["circle", "triangle"]})
 
 
 def test_a_label_without_positives_in_train_is_refused_before_anything_is_made(tmp_path: Path) -> None:

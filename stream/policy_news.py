@@ -1,0 +1,64 @@
+"""What happens to policies is told: in the log, in the metrics, and on a topic where a client's people can see it."""
+
+import queue
+import threading
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from moderation.errors import BrokerError
+from moderation.policy import PolicyEvent, PolicyEventKind
+from stream import metrics
+from stream.kafka import Output, produce_all
+from stream.settings import Settings
+
+log = structlog.get_logger()
+
+_CLOSE_S: Final = 1.0
+
+
+class PolicyNews:
+    """Published from a thread of its own: brokers that are slow to take the news must not delay the policies."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._waiting: queue.SimpleQueue[PolicyEvent | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._publish, name="policy news", daemon=True)
+        self._thread.start()
+
+    def tell(self, event: PolicyEvent) -> None:
+        told = event.model_dump(mode="json")
+        if event.kind is PolicyEventKind.REFUSED:
+            log.error("policy file refused; the last good one stays", **told)
+            metrics.POLICY_ALARMS.labels(event.client or "").inc()
+        elif event.kind is PolicyEventKind.REPAIRED:
+            log.info("policy file right again; the alarm is over", **told)
+        else:
+            log.info("policy changed", **told)
+        self._waiting.put(event)
+
+    def close(self) -> None:
+        self._waiting.put(None)
+        self._thread.join(_CLOSE_S)
+
+    def _publish(self) -> None:
+        while (event := self._waiting.get()) is not None:
+            events = [event, *self._others()]
+            try:
+                produce_all(self._settings.kafka, [self._output(one) for one in events])
+            except BrokerError as error:
+                log.warning("policy events could not be published", events=len(events), error=str(error))
+
+    def _others(self) -> list[PolicyEvent]:
+        """What waits already: one file may be inherited by hundreds of clients."""
+        others = []
+        with suppress(queue.Empty):
+            while (event := self._waiting.get_nowait()) is not None:
+                others.append(event)
+            self._waiting.put(None)
+        return others
+
+    def _output(self, event: PolicyEvent) -> Output:
+        key, value = (event.client or "").encode(), event.model_dump_json().encode()
+        return Output(self._settings.topics.policy_events, key, value)
