@@ -43,21 +43,26 @@ class PolicyNews:
         self._thread.join(_CLOSE_S)
 
     def _publish(self) -> None:
-        while (event := self._waiting.get()) is not None:
-            events = [event, *self._others()]
-            try:
-                produce_all(self._settings.kafka, [self._output(one) for one in events])
-            except BrokerError as error:
-                log.warning("policy events could not be published", events=len(events), error=str(error))
+        is_closing = False
+        while not is_closing:
+            waiting = self._all_waiting()
+            is_closing = None in waiting
+            if outputs := [self._output(event) for event in waiting if event]:
+                self._send(outputs)
 
-    def _others(self) -> list[PolicyEvent]:
-        """What waits already: one file may be inherited by hundreds of clients."""
-        others = []
+    def _all_waiting(self) -> list[PolicyEvent | None]:
+        """At least one, and what waits already: one file may be inherited by hundreds of clients."""
+        waiting = [self._waiting.get()]
         with suppress(queue.Empty):
-            while (event := self._waiting.get_nowait()) is not None:
-                others.append(event)
-            self._waiting.put(None)
-        return others
+            while True:
+                waiting.append(self._waiting.get_nowait())
+        return waiting
+
+    def _send(self, outputs: list[Output]) -> None:
+        try:
+            produce_all(self._settings.kafka, outputs)
+        except BrokerError as error:
+            log.warning("policy events could not be published", events=len(outputs), error=str(error))
 
     def _output(self, event: PolicyEvent) -> Output:
         key, value = (event.client or "").encode(), event.model_dump_json().encode()

@@ -105,6 +105,7 @@ class TritonSettings(Section):
 class RedisSettings(Section):
     url: SecretStr | None = Field(None, description="redis://… or rediss://…; without it only the process caches.")
     timeout_s: Seconds = Field(0.05, description="A slower answer is a miss.")
+    ttl_s: int = Field(7 * 24 * 3600, ge=1)
 
     @field_validator("url")
     @classmethod
@@ -112,8 +113,6 @@ class RedisSettings(Section):
         if url and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("begins with redis://, rediss:// or unix://")
         return url
-
-    ttl_s: int = Field(7 * 24 * 3600, ge=1)
 
 
 class CacheSettings(Section):

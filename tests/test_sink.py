@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from moderation.errors import ConfigurationError, ProducerLost
+from stream.kafka import read_committed
 from stream.kafka import sink as sink_module
 from stream.kafka.sink import Sink
 from stream.settings import KafkaSettings
@@ -40,8 +41,11 @@ def sink_of(timeout_s: float, latest: Callable[[], float] = lambda: math.inf) ->
 
 
 def test_settings_that_librdkafka_refuses_are_named() -> None:
+    wrong = KafkaSettings(security_protocol="SASL_SSL", sasl_mechanism="SCRAM-SHA-256")
     with pytest.raises(ConfigurationError, match=r"settings under `kafka` .*sasl"):
-        Sink(KafkaSettings(security_protocol="SASL_SSL", sasl_mechanism="SCRAM-SHA-256"), transactional_id="t")
+        Sink(wrong, transactional_id="t")
+    with pytest.raises(ConfigurationError, match=r"settings under `kafka` .*sasl"):
+        next(read_committed(wrong, ["t"]))
 
 
 def test_a_call_that_does_not_return_is_in_doubt(monkeypatch: pytest.MonkeyPatch, stuck: Stuck) -> None:

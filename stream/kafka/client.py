@@ -1,8 +1,8 @@
 """What every client of the brokers shares: how it gets in, how it logs, and the vendor's words in ours."""
 
 import re
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 import structlog
 from cachetools import TTLCache
@@ -19,6 +19,8 @@ from stream.kafka.records import Position, Record
 from stream.settings import KafkaSettings
 
 log = structlog.get_logger()
+
+Client = TypeVar("Client")
 
 
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
@@ -41,9 +43,20 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
     return {key: value for key, value in entries.items() if value is not None}
 
 
+def made(kind: Callable[..., Client], settings: KafkaSettings, name: str, entries: Mapping[str, Any]) -> Client:
+    """A librdkafka client of that kind; `name` is what its log lines bear, `entries` are its own keys.
+
+    Raises ConfigurationError where librdkafka refuses the settings.
+    """
+    try:
+        return kind({**client_config(settings), **entries}, logger=LogBridge(name))
+    except KafkaException as error:
+        raise ConfigurationError(f"the settings under `kafka` do not work: {error.args[0].str()}") from error
+
+
 SHUT_OUT: Final = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
 _FENCED: Final = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
-FORBIDDEN: Final = {
+_FORBIDDEN: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
@@ -60,7 +73,7 @@ def translated(error: KafkaException) -> AdjudicateError:
     missing are for somebody to give: no other try would help.
     """
     cause: KafkaError = error.args[0]
-    if cause.code() in FORBIDDEN:
+    if cause.code() in _FORBIDDEN:
         return not_allowed(cause)
     if cause.txn_requires_abort() and cause.code() != KafkaError._TIMED_OUT:
         return TransactionAborted(str(cause))
@@ -74,7 +87,7 @@ def is_notice(message: Message) -> bool:
     error = message.error()
     if error is None:
         return False
-    if error.code() in FORBIDDEN:
+    if error.code() in _FORBIDDEN:
         raise not_allowed(error)
     if error.fatal() or error.code() in _ENDING:
         raise BrokerError(f"the consumer cannot go on: {error}")
@@ -86,7 +99,7 @@ _ENDING: Final = {KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL}
 
 
 def not_allowed(error: KafkaError) -> ConfigurationError:
-    return ConfigurationError(f"the brokers do not allow it: {error.str()}; docs/operations.md lists the rights needed")
+    return ConfigurationError(f"the brokers do not allow it: {error.str()}; docs/security.md lists the rights needed")
 
 
 def record_of(message: Any) -> Record:

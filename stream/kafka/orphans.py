@@ -8,14 +8,17 @@ of its assignment and see no need for another rebalance: the rest is nobody's, f
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from typing import Final
 
 import structlog
 from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from stream.kafka.client import LogBridge, client_config, positions_of
+from moderation.errors import BrokerError
+from stream.kafka.client import made, positions_of
 from stream.kafka.records import Position
+from stream.kafka.topics import every_partition
 from stream.settings import KafkaSettings
 
 log = structlog.get_logger()
@@ -56,7 +59,7 @@ class OrphanWatch:
         return found
 
     def _watch(self) -> None:
-        admin = AdminClient(client_config(self._settings), logger=LogBridge("group watch"))
+        admin = made(AdminClient, self._settings, "group watch", {})
         seen: set[Position] = set()
         looks = 0
         while not self._closing.wait(self._settings.session_timeout_s / _LOOKS):
@@ -82,8 +85,11 @@ class OrphanWatch:
         if group.state != ConsumerGroupState.STABLE or members[:1] != [self._member_id()]:
             return set()
         owned = {place for member in group.members for place in positions_of(member.assignment.topic_partitions)}
-        return self._every_partition(admin, timeout_s) - owned
+        return self._known(admin, timeout_s) - owned
 
-    def _every_partition(self, admin: AdminClient, timeout_s: float) -> set[Position]:
-        known = {topic: admin.list_topics(topic, timeout=timeout_s).topics[topic] for topic in self._topics}
-        return {(topic, partition) for topic, found in known.items() for partition in found.partitions}
+    def _known(self, admin: AdminClient, timeout_s: float) -> set[Position]:
+        places: set[Position] = set()
+        for topic in self._topics:
+            with suppress(BrokerError):  # A topic that is not there yet has no partitions to be left.
+                places |= every_partition(admin, [topic], timeout_s)
+        return places

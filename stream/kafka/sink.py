@@ -14,12 +14,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 
 from moderation.errors import BrokerError, ConfigurationError, ProducerLost
 from stream.kafka.client import (
-    FORBIDDEN,
     NEVER_TAKEN,
     SHUT_OUT,
-    LogBridge,
-    client_config,
-    not_allowed,
+    made,
     translated,
 )
 from stream.kafka.records import Output, Position
@@ -61,9 +58,11 @@ class Sink:
         self._failures: list[KafkaError] = []
         self._refusals: list[Refusal] = []
         self._shut_out: KafkaError | None = None
-        self._producer = self._made(
+        self._producer = made(
+            Producer,
+            settings,
+            "producer",
             {
-                **client_config(settings),
                 "transactional.id": transactional_id,
                 "acks": "all",
                 "transaction.timeout.ms": int(settings.transaction_timeout_s * 1000),
@@ -74,16 +73,9 @@ class Sink:
                 "compression.type": "lz4",
                 "queue.buffering.max.kbytes": 32768,
                 "error_cb": self._note_shut_out,
-            }
+            },
         )
         self._start(settings)
-
-    @staticmethod
-    def _made(config: dict[str, Any]) -> Producer:
-        try:
-            return Producer(config, logger=LogBridge("producer"))
-        except KafkaException as error:
-            raise ConfigurationError(f"the settings under `kafka` do not work: {error.args[0].str()}") from error
 
     def _start(self, settings: KafkaSettings) -> None:
         try:
@@ -190,8 +182,7 @@ class Sink:
             waited_s = time.monotonic() - started
             raise ProducerLost(f"{step.__name__} did not return within {waited_s:.1f} s") from None
         except KafkaException as error:
-            refused = next((failure for failure in self._failures if failure.code() in FORBIDDEN), None)
-            raise (not_allowed(refused) if refused else translated(error)) from error
+            raise translated(error) from error
 
     def _wait(self, outcome: "Future[None]", deadline: float) -> None:
         while not outcome.done() and (left_s := self._left_s(deadline)) > 0:

@@ -7,7 +7,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from moderation.errors import BrokerError
-from stream.kafka.client import LogBridge, client_config, is_notice, names_of, partitions_of, positions_of, record_of
+from stream.kafka.client import is_notice, made, names_of, partitions_of, positions_of, record_of
 from stream.kafka.orphans import OrphanWatch
 from stream.kafka.records import Position, Record
 from stream.settings import KafkaSettings
@@ -44,9 +44,11 @@ class Source:
         self._paused: set[Position] = set()
         self._at_end: set[Position] = set()
         self._is_closing = False
-        self._consumer = Consumer(
+        self._consumer = made(
+            Consumer,
+            settings,
+            "consumer",
             {
-                **client_config(settings),
                 "group.id": group,
                 **({"group.instance.id": instance} if instance else {}),
                 "group.protocol": "classic",
@@ -67,7 +69,6 @@ class Source:
                 "queued.max.messages.kbytes": 32768,
                 "topic.metadata.refresh.interval.ms": 10_000,
             },
-            logger=LogBridge("consumer"),
         )
         self._topics = list(topics)
         self._join()

@@ -7,14 +7,14 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from moderation.errors import BrokerError
-from stream.kafka.client import LogBridge, client_config, is_notice, partitions_of, record_of
+from stream.kafka.client import is_notice, made, partitions_of, record_of
 from stream.kafka.records import Output, Position, Record
 from stream.settings import KafkaSettings
 
 
 def create_topics(settings: KafkaSettings, topics: Iterable[str], *, partitions: int, replication: int = 1) -> None:
     """Make the topics that do not exist yet. Raises BrokerError."""
-    admin = AdminClient(client_config(settings), logger=LogBridge("admin"))
+    admin = made(AdminClient, settings, "admin", {})
     wanted = [NewTopic(topic, num_partitions=partitions, replication_factor=replication) for topic in topics]
     for topic, outcome in admin.create_topics(wanted, operation_timeout=30).items():
         try:
@@ -29,7 +29,7 @@ def start_group_at(settings: KafkaSettings, group: str, topic: str, moment_ms: i
 
     A group that has begun goes on where it was. Raises BrokerError.
     """
-    consumer = Consumer({**client_config(settings), "group.id": group, "enable.auto.commit": False})
+    consumer = made(Consumer, settings, "replay", {"group.id": group, "enable.auto.commit": False})
     try:
         timeout_s = settings.request_timeout_s
         places = partitions_of(every_partition(consumer, [topic], timeout_s))
@@ -64,16 +64,17 @@ def produce_all(settings: KafkaSettings, outputs: Iterable[Output], on_sent: Cal
             failures.append(error)
         on_sent()
 
-    producer = Producer(
+    producer = made(
+        Producer,
+        settings,
+        "writer",
         {
-            **client_config(settings),
             "enable.idempotence": True,
             "linger.ms": 5,
             "message.max.bytes": 32 * 1024 * 1024,
             # librdkafka would let a large folder pile up to 1 GiB in memory.
             "queue.buffering.max.kbytes": 65536,
         },
-        logger=LogBridge("writer"),
     )
     count = 0
     for count, output in enumerate(outputs, start=1):  # noqa: B007
@@ -110,9 +111,11 @@ def read_committed(
     Ends at what was the end when called; with `follow` it goes on for ever. Yields None whenever nothing
     came for `idle_s` seconds, so that a caller can look at the clock. Raises BrokerError.
     """
-    consumer = Consumer(
+    consumer = made(
+        Consumer,
+        settings,
+        "reader",
         {
-            **client_config(settings),
             "group.id": "adjudicate-reader",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
@@ -120,7 +123,6 @@ def read_committed(
             "fetch.queue.backoff.ms": 10,
             "fetch.wait.max.ms": 50,
         },
-        logger=LogBridge("reader"),
     )
     try:
         unfinished = every_partition(consumer, topics, settings.request_timeout_s)
@@ -141,10 +143,10 @@ def read_committed(
         consumer.close()
 
 
-def every_partition(consumer: Consumer, topics: Sequence[str], timeout_s: float) -> set[Position]:
+def every_partition(client: Consumer | AdminClient, topics: Sequence[str], timeout_s: float) -> set[Position]:
     places: set[Position] = set()
     for topic in topics:
-        known = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
+        known = client.list_topics(topic, timeout=timeout_s).topics[topic]
         if known.error is not None:
             raise BrokerError(f"topic {topic}: {known.error}")
         places.update((topic, partition) for partition in known.partitions)
