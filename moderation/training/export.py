@@ -98,7 +98,7 @@ def _quantized(
     """Scores of `images` with `towers` in int8; leaves the ranges in `model`."""
     file = assemble.ranges(model)
     file.unlink(missing_ok=True)
-    quantize.measure(joined, images[:: max(1, len(images) // quantize.CALIBRATION_IMAGES)], towers, file)
+    quantize.measure(joined, images, towers, file)
     return scores(quantize.apply(joined, towers, file), images)
 
 

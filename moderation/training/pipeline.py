@@ -57,17 +57,18 @@ def run(recipe: Recipe, work: Path, progress: Progress = silent) -> Checkpoint:
 class Frozen:
     """What heads can be fitted on before anything is moved.
 
-    features `[M,F]` of the training set's views; truth `[V,L]` and unseen `[V,F]` of the validation split.
+    features: `[M,F]` each, of the training set's views by the backbone as published, then by each teacher.
+    truth `[V,L]` and unseen, `[V,F]` each, of the validation split.
     """
 
     training: TrainingSet
-    features: NDArray[np.float32]
+    features: list[NDArray[np.float32]]
     truth: NDArray[np.float32]
-    unseen: NDArray[np.float32]
+    unseen: list[NDArray[np.float32]]
 
 
-def frozen(recipe: Recipe, work: Path, taught: bool = False, progress: Progress = silent) -> Frozen:
-    """Features by the backbone as published; `taught` puts those of the recipe's teachers beside them."""
+def frozen(recipe: Recipe, work: Path, progress: Progress = silent) -> Frozen:
+    """Features by the backbone as published, and by the recipe's teachers."""
     work.mkdir(parents=True, exist_ok=True)
     data = dataset.read(recipe.manifest, recipe.data)
     large = _decoded(recipe, data, SOURCE_SIDE, work, progress)
@@ -76,14 +77,14 @@ def frozen(recipe: Recipe, work: Path, taught: bool = False, progress: Progress 
     pixels = _pixels(recipe, training, work)
     small = _decoded(recipe, data, recipe.size, work, progress)
     val = np.flatnonzero(small.data.split == "val")
-    features = [_kept(work, recipe, recipe.backbone, lambda: network.embed(pixels, progress))]
-    unseen = [network.embed(small.pixels[val], progress)]
-    if taught:
-        shown = _decoded(recipe, data, recipe.side, work, progress).pixels[val]
-        features += _seen(recipe, training, work, progress)
-        unseen += [looks(one, shown, progress) for one in recipe.teachers]
-    truth = small.data.targets[val]
-    return Frozen(training, np.concatenate(features, axis=1), truth, np.concatenate(unseen, axis=1))
+    own = _kept(work, recipe, recipe.backbone, lambda: network.embed(pixels, progress))
+    shown = _decoded(recipe, data, recipe.side, work, progress).pixels[val]
+    return Frozen(
+        training,
+        [own, *_seen(recipe, training, work, progress)],
+        small.data.targets[val],
+        [network.embed(small.pixels[val], progress), *(looks(one, shown, progress) for one in recipe.teachers)],
+    )
 
 
 def _seen(recipe: Recipe, training: TrainingSet, work: Path, progress: Progress) -> list[NDArray[np.float32]]:

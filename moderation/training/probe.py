@@ -31,18 +31,22 @@ def main() -> None:
     parser.add_argument("--penalty", type=float, nargs="+", default=[0.005, 0.02, 0.06])
     chosen = parser.parse_args()
     read = recipe.read(chosen.recipe)
-    for taught in (False, True) if read.teachers else (False,):
-        _probe(read, pipeline.frozen(read, chosen.work, taught), chosen.penalty, "with teachers" if taught else "alone")
+    given = pipeline.frozen(read, chosen.work)
+    _probe(read, given, 1, chosen.penalty, "alone")
+    if read.teachers:
+        _probe(read, given, len(given.features), chosen.penalty, "with teachers")
 
 
-def _probe(read: Recipe, given: pipeline.Frozen, penalties: list[float], who: str) -> None:
+def _probe(read: Recipe, given: pipeline.Frozen, networks: int, penalties: list[float], who: str) -> None:
+    """Heads on what the first so many networks see."""
+    features = np.concatenate(given.features[:networks], axis=1)
+    unseen = np.concatenate(given.unseen[:networks], axis=1)
     for penalty in penalties:
         tried = read.model_copy(update={"fit": read.fit.model_copy(update={"penalty": penalty})})
-        everything = np.ones(len(given.features), np.bool_)
-        logits = _scores(tried, given.training, given.features, everything, given.unseen)
+        logits = _scores(tried, given.training, features, np.ones(len(features), np.bool_), unseen)
         told = _table(tried, logits, given.truth)
         sys.stdout.write(f"{who:13s} penalty {penalty:g}  validation    {told}\n")
-        told = _table(tried, _left_out(tried, given.training, given.features), given.training.targets)
+        told = _table(tried, _left_out(tried, given.training, features), given.training.targets)
         sys.stdout.write(f"{who:13s} penalty {penalty:g}  sources out   {told}\n")
         sys.stdout.flush()
 

@@ -27,8 +27,8 @@ narrow range after the activation, not the wide one before it, and no float node
 """
 
 
-CALIBRATION_IMAGES: Final = 96
-"""Images that ranges are measured on."""
+_CALIBRATION_IMAGES: Final = 96
+"""Images that ranges are measured on, at least, where there are so many."""
 
 KEPT: Final = tuple(f"stage{index}/" for index in range(3))
 """The first blocks of the brand tower stay in float: few channels, each with a range of its own, cost much
@@ -37,10 +37,10 @@ accuracy and little time.
 
 
 class _Images(CalibrationDataReader):
-    """One image at a time, as ONNX Runtime wants them."""
+    """Some of the images, spread over all, one at a time as ONNX Runtime wants them."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
-        self._images: Iterator[NDArray[np.uint8]] = iter(images)
+        self._images: Iterator[NDArray[np.uint8]] = iter(images[:: max(1, len(images) // _CALIBRATION_IMAGES)])
 
     def get_next(self) -> dict[str, Any] | None:
         image = next(self._images, None)
@@ -56,9 +56,7 @@ def measure(model: onnx.ModelProto, images: NDArray[np.uint8], towers: tuple[str
 def measured_and_applied(model: onnx.ModelProto, images: NDArray[np.uint8], towers: tuple[str, ...]) -> onnx.ModelProto:
     """Both at once, for a graph that is not kept."""
     with tempfile.TemporaryDirectory() as folder:
-        ranges = Path(folder) / "ranges.json"
-        measure(model, images, towers, ranges)
-        return apply(model, towers, ranges)
+        return _quantize(model, towers, Path(folder) / "ranges.json", _Images(images))
 
 
 def apply(model: onnx.ModelProto, towers: tuple[str, ...], ranges: Path) -> onnx.ModelProto:

@@ -18,7 +18,7 @@ from moderation.training.backbone import WIDTH, Backbone, load
 from moderation.training.checkpoint import stages_of
 from moderation.training.losses import MultiLabelLoss
 from moderation.training.pixels import Progress, silent
-from moderation.training.quantize import CALIBRATION_IMAGES, measured_and_applied
+from moderation.training.quantize import measured_and_applied
 from moderation.training.recipe import Recipe
 from moderation.training.served import by_chunk, outputs, session
 from moderation.training.tower import features_only, halfway
@@ -49,7 +49,7 @@ class Network:
         """
         graph = halfway(stages_of(self.backbone), self.backbone.image_size, recipe.cut)
         if recipe.fit.int8:
-            graph = measured_and_applied(graph, images[:: max(1, len(images) // CALIBRATION_IMAGES)], ("brand",))
+            graph = measured_and_applied(graph, images, ("brand",))
         run = session(graph)
         shape = run.run(["activations"], {"image": np.ascontiguousarray(images[:1])})[0].shape[1:]
         out = np.lib.format.open_memmap(file, "w+", np.float16, (len(images), *shape))
