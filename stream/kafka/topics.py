@@ -1,6 +1,8 @@
 """Topics as a whole: made, written to and read without a group's work."""
 
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -11,17 +13,35 @@ from stream.kafka.client import is_notice, made, partitions_of, record_of
 from stream.kafka.records import Output, Position, Record
 from stream.settings import KafkaSettings
 
+_LEADERS_WITHIN_S: Final = 30.0
+
 
 def create_topics(settings: KafkaSettings, topics: Iterable[str], *, partitions: int, replication: int = 1) -> None:
-    """Make the topics that do not exist yet. Raises BrokerError."""
-    admin = made(AdminClient, settings, "admin", {})
-    wanted = [NewTopic(topic, num_partitions=partitions, replication_factor=replication) for topic in topics]
+    """Make the topics that do not exist yet, and wait until all can be used. Raises BrokerError."""
+    admin, names = made(AdminClient, settings, "admin", {}), list(topics)
+    wanted = [NewTopic(topic, num_partitions=partitions, replication_factor=replication) for topic in names]
     for topic, outcome in admin.create_topics(wanted, operation_timeout=30).items():
         try:
             outcome.result(timeout=60)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise BrokerError(f"cannot create topic {topic}: {error}") from error
+    _until_led(admin, names)
+
+
+def _until_led(admin: AdminClient, topics: Sequence[str]) -> None:
+    """A broker that was asked a moment ago may not know a new topic yet, or no leader of it."""
+    deadline = time.monotonic() + _LEADERS_WITHIN_S
+    for topic in topics:
+        while not _is_led(admin, topic):
+            if time.monotonic() > deadline:
+                raise BrokerError(f"topic {topic} was created, but has partitions without a leader")
+            time.sleep(0.05)
+
+
+def _is_led(admin: AdminClient, topic: str) -> bool:
+    told = admin.list_topics(topic, timeout=_LEADERS_WITHIN_S).topics[topic]
+    return told.error is None and all(one.leader >= 0 for one in told.partitions.values())
 
 
 def start_group_at(settings: KafkaSettings, group: str, topic: str, moment_ms: int) -> None:
