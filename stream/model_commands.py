@@ -11,6 +11,9 @@ import typer
 
 Recipe = Annotated[Path, typer.Option("--recipe", help="YAML that decides what is made.", dir_okay=False)]
 Work = Annotated[Path, typer.Option("--work", help="Folder for what is slow to make; a second run uses it.")]
+Manifest = Annotated[
+    Path | None, typer.Option("--manifest", help="Labelled images; the recipe's own if not given.", dir_okay=False)
+]
 Model = Annotated[Path, typer.Option("--model", help="Folder of one model in the Triton repository.")]
 
 _LINE_EVERY_S = 20.0
@@ -21,6 +24,7 @@ _MODEL = Path("model_repository/brand_safety")
 def train(
     recipe: Recipe = Path("recipes/brand_safety.yaml"),
     work: Work = _WORK,
+    manifest: Manifest = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = os.cpu_count() or 1,
 ) -> None:
     """Train the model of a recipe; the checkpoint goes to WORK/checkpoint."""
@@ -32,7 +36,7 @@ def train(
 
         torch.set_num_threads(threads)
         with _progress() as told:
-            made = pipeline.run(recipes.read(recipe), work, told)
+            made = pipeline.run(recipes.read(recipe, manifest), work, told)
         checkpoint.save(made, work / "checkpoint")
     for one in made.about["skipped"]:
         typer.echo(f"skipped {one['path']}: {one['reason']}", err=True)
@@ -49,9 +53,7 @@ def assemble(model: Model = _MODEL) -> None:
 
 def evaluate(
     out: Annotated[Path, typer.Option("--out", help="Folder for report.html and report.json.")],
-    manifest: Annotated[
-        Path | None, typer.Option("--manifest", help="Labelled images; the recipe's own if not given.")
-    ] = None,
+    manifest: Manifest = None,
     recipe: Recipe = Path("recipes/brand_safety.yaml"),
     model: Model = _MODEL,
     split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "val",
@@ -63,19 +65,19 @@ def evaluate(
         from moderation.training import recipe as recipes
 
         with _progress() as told:
-            made = examine.examine(recipes.read(recipe), model, manifest, split, out, told)
+            made = examine.examine(recipes.read(recipe, manifest), model, split, out, told)
     typer.echo(made.machine.read_text(encoding="utf-8") if as_json else made.summary)
     typer.echo(f"wrote {made.people}", err=True)
 
 
-def export(recipe: Recipe = Path("recipes/brand_safety.yaml"), work: Work = _WORK) -> None:
+def export(recipe: Recipe = Path("recipes/brand_safety.yaml"), work: Work = _WORK, manifest: Manifest = None) -> None:
     """Write the checkpoint in WORK as a Triton model; int8 ships only where it is as good as fp32."""
     with _clear_errors("train"):
         from moderation.training import examine
         from moderation.training import recipe as recipes
 
         with _progress() as told:
-            text = examine.export_checkpoint(recipes.read(recipe), work, told)
+            text = examine.export_checkpoint(recipes.read(recipe, manifest), work, told)
     typer.echo(text)
 
 

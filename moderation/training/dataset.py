@@ -94,7 +94,7 @@ def _rows(manifest: Path, schema: Schema) -> list[tuple[int, dict[str, str]]]:
                 raise ManifestError(manifest, [Problem(1, name, "no such column") for name in missing])
             rows = [(reader.line_num, row) for row in reader]
     except OSError as exc:
-        raise ConfigurationError(f"{manifest}: cannot be read ({exc.strerror})") from exc
+        raise ConfigurationError(f"{manifest}: cannot be read ({exc.strerror}); name another with --manifest") from exc
     except UnicodeDecodeError as exc:
         raise ConfigurationError(f"{manifest}: is not UTF-8 text ({exc.reason})") from exc
     if not rows:

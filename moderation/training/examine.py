@@ -26,18 +26,16 @@ class Examined:
     summary: str
 
 
-def examine(
-    recipe: Recipe, model: Path, manifest: Path | None, split: str, out: Path, progress: Progress = silent
-) -> Examined:
+def examine(recipe: Recipe, model: Path, split: str, out: Path, progress: Progress = silent) -> Examined:
     """Report on the served graph in `model`. Raises ConfigurationError for what cannot be read."""
     graph = served.open_model(model)
     schema = _published(recipe, graph.labels)
-    data = _part(manifest or recipe.manifest, schema, split)
+    data = _part(recipe.manifest, schema, split)
     with tempfile.TemporaryDirectory() as folder:
         decoded = decode(data, graph.size, Path(folder) / "pixels.npy", progress)
         answers = graph(decoded.pixels, progress)
         found = evaluate(decoded.data, schema.names(), answers.scores, recipe.slices)
-        found.facts.update(_about(model, manifest or recipe.manifest, split, decoded))
+        found.facts.update(_about(model, recipe.manifest, split, decoded))
         found.facts["uncertainty"] = _uncertainty(answers)
         machine, people = report.write(out, found, schema.names(), answers.scores, decoded)
     return Examined(machine, people, summary(found.facts))

@@ -66,7 +66,8 @@ class Fit(Strict):
     truth:    with teachers, the share of the manifest's own labels beside the teachers' answer.
     taught:   with teachers, the labels they answer for; the network's own heads answer for the others. Empty: all.
     features: with teachers, the weight of giving their features too, beside their answers.
-    int8:     compute what moves as int8 will, and feed it what int8 gives, so that it is as good when it is served so.
+    int8:     compute what moves as int8 will, feed it what int8 gives, and keep int8's weights in the end, so that it
+              is as good when it is served so.
     """
 
     penalty: float = Field(0.03, ge=0)
@@ -126,8 +127,11 @@ class Recipe(Strict):
         return told
 
 
-def read(path: Path) -> Recipe:
-    """The recipe in `path`, its paths made absolute. Raises ConfigurationError naming every mistake."""
+def read(path: Path, manifest: Path | None = None) -> Recipe:
+    """The recipe in `path`, its paths made absolute; with `manifest` in place of its own.
+
+    Raises ConfigurationError naming every mistake.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         recipe = Recipe.model_validate(content)
@@ -138,7 +142,8 @@ def read(path: Path) -> Recipe:
     except ValidationError as exc:
         listing = "\n".join(f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
         raise ConfigurationError(f"{path}: {exc.error_count()} mistakes\n{listing}") from exc
-    return _placed(recipe, path.parent)
+    placed = _placed(recipe, path.parent)
+    return placed.model_copy(update={"manifest": manifest.resolve()}) if manifest else placed
 
 
 def _placed(recipe: Recipe, folder: Path) -> Recipe:

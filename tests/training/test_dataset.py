@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from moderation.errors import ConfigurationError
-from moderation.training import dataset, leakage
+from moderation.training import dataset, leakage, recipe
 from moderation.training.dataset import ManifestError
 from moderation.training.pixels import decode
 from moderation.training.schema import Schema
@@ -97,8 +97,15 @@ def test_missing_columns_are_named_together(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_recipe_may_be_read_for_another_manifest(tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[2] / "recipes" / "brand_safety.yaml"
+    other = recipe.read(shipped, tmp_path / "mine.csv")
+    assert other.manifest == tmp_path / "mine.csv"
+    assert other.model_copy(update={"manifest": recipe.read(shipped).manifest}) == recipe.read(shipped)
+
+
 def test_a_manifest_that_is_not_there_or_empty_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"cannot be read .*name another with --manifest"):
         dataset.read(tmp_path / "none.csv", SCHEMA)
     with pytest.raises(ManifestError, match="no rows below the header"):
         dataset.read(manifest(tmp_path), SCHEMA)
