@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from moderation.training.quantize import KEPT_STAGES
 from moderation.training.tower import PIXEL_MEAN, PIXEL_SCALE
 
 WIDTH: Final = 1280
@@ -110,6 +111,16 @@ class Backbone(nn.Module):
         for module in self.tail.modules():
             if isinstance(module, (Conv, Block)):
                 module.rounds = rounds
+
+    def keep_rounded_weights(self) -> None:
+        """Make int8's weights the network's own, wherever int8 will be used: they are what it was trained with,
+        and its scores in float and in int8 then differ by the rounding of activations alone.
+        """
+        with torch.no_grad():
+            for part in [*self.parts()][KEPT_STAGES:]:
+                for conv in part.modules():
+                    if isinstance(conv, Conv):
+                        conv.weight.copy_(_rounded_weight(conv.weight, conv.groups))
 
     def activations(self, image: Tensor) -> Tensor:
         """What the tail is fed: `[B,size,size,3] uint8` → `[B,C,h,w]`."""

@@ -1,7 +1,8 @@
 """From logits to probabilities: a slope and an offset per label, fitted where nothing was trained.
 
 Platt scaling (Platt 1999) with his smoothed targets: two numbers per label that fit inside the graph, keep
-the order of images, and stay sane with the few positives that a validation split has.
+the order of images, and stay sane with the few positives that a validation split has. A prior draws both to
+what training alone says (1 and 0): a split of few sources shall not decide for sources it does not hold.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,11 @@ from scipy.optimize import minimize
 
 FEWEST: Final = 10
 """Positives (and negatives) below which a label keeps its raw logits and is published as uncalibrated."""
+
+PRIOR: Final = 0.2
+"""Weight of log(slope)² + offset² beside the mean loss, divided by the number of sources: images of one source err
+alike, so it is their sources that must outweigh it. Chosen by what `cross_fitted` gives (`docs/model.md`).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +38,8 @@ def sigmoid(x: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60, 60))), dtype=np.float64)
 
 
-def fit(logits: NDArray[np.floating], targets: NDArray[np.floating]) -> Calibration:
-    """`logits [N,L]` and `targets [N,L]` (NaN unknown) → the calibration of each label."""
+def fit(logits: NDArray[np.floating], targets: NDArray[np.floating], source: NDArray[np.str_]) -> Calibration:
+    """`logits [N,L]`, `targets [N,L]` (NaN unknown), `source [N]` → the calibration of each label."""
     width = logits.shape[1]
     slope, offset = np.ones(width, np.float32), np.zeros(width, np.float32)
     fitted = np.zeros(width, np.bool_)
@@ -41,7 +47,8 @@ def fit(logits: NDArray[np.floating], targets: NDArray[np.floating]) -> Calibrat
         known = ~np.isnan(targets[:, place])
         truth = targets[known, place] > 0.5  # noqa: PLR2004 - half of 0..1
         if min(truth.sum(), (~truth).sum()) >= FEWEST:
-            slope[place], offset[place] = _platt(logits[known, place], truth)
+            prior = PRIOR / len(np.unique(source[known]))
+            slope[place], offset[place] = _platt(logits[known, place], truth, prior)
             fitted[place] = True
     return Calibration(slope, offset, fitted)
 
@@ -56,17 +63,17 @@ def cross_fitted(
     probabilities = np.zeros(logits.shape)
     for one in np.unique(source):
         held = source == one
-        probabilities[held] = fit(logits[~held], targets[~held])(logits[held])
+        probabilities[held] = fit(logits[~held], targets[~held], source[~held])(logits[held])
     return probabilities
 
 
-def _platt(logit: NDArray[np.floating], truth: NDArray[np.bool_]) -> tuple[float, float]:
+def _platt(logit: NDArray[np.floating], truth: NDArray[np.bool_], prior: float) -> tuple[float, float]:
     ones, zeros = float(truth.sum()), float((~truth).sum())
     target = np.where(truth, (ones + 1) / (ones + 2), 1 / (zeros + 2))
 
     def loss(parameters: NDArray[np.floating]) -> float:
         z = logit * np.exp(parameters[0]) + parameters[1]
-        return float(np.mean(np.logaddexp(0, z) - target * z))
+        return float(np.mean(np.logaddexp(0, z) - target * z) + prior * np.sum(parameters**2))
 
     best = minimize(  # type: ignore[no-untyped-call, unused-ignore]
         loss, np.zeros(2), method="Nelder-Mead", options={"maxiter": 2000, "xatol": 1e-5}

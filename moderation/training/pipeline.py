@@ -20,6 +20,7 @@ from moderation.errors import ConfigurationError
 from moderation.training import augment, calibrate, checkpoint, dataset, leakage, metrics, teachers
 from moderation.training.checkpoint import Checkpoint
 from moderation.training.pixels import Decoded, Progress, Skipped, decode, silent
+from moderation.training.quantize import KEPT_STAGES
 from moderation.training.recipe import Recipe
 from moderation.training.teachers import looks, name_of
 from moderation.training.tower import Heads
@@ -101,6 +102,11 @@ def _refuse_untrainable(recipe: Recipe, data: dataset.Dataset) -> None:
         if not (column > 0).any() or not (column == 0).any():
             kind = "positive" if not (column > 0).any() else "negative"
             raise ConfigurationError(f"{recipe.manifest}: label {name} has no {kind} in split train")
+    for place, teacher in enumerate(recipe.teachers):
+        if teacher.graph and not teacher.graph.is_file():
+            raise ConfigurationError(
+                f"teachers.{place}.graph {teacher.graph}: no such file; put it there, or leave this teacher out"
+            )
 
 
 def _key(*parts: object) -> str:
@@ -185,7 +191,8 @@ def _inputs(
     """What the part of the network that moves is fed."""
     if recipe.cut == 0 or not recipe.fit.epochs:
         return pixels
-    name = f"halfway-{_views_key(recipe)}-{recipe.backbone}-{recipe.size}-{recipe.cut}{'-int8' * recipe.fit.int8}"
+    rounded = f"-int8-from-{KEPT_STAGES}" if recipe.fit.int8 else ""
+    name = f"halfway-{_views_key(recipe)}-{recipe.backbone}-{recipe.size}-{recipe.cut}{rounded}"
     return _made_once(work / f"{name}.npy", lambda scratch: network.halfway(pixels, recipe, scratch, progress))
 
 
@@ -198,8 +205,8 @@ def _finished(
     some = np.random.default_rng(recipe.seed).permutation(train)[:_SPACE_IMAGES]
     seen = network.embed(decoded.pixels[np.sort(some)], progress)
     unseen = network.embed(decoded.pixels[val], progress)
-    logits, truth = network.logits(unseen), decoded.data.targets[val]
-    calibration = calibrate.fit(logits, truth)
+    logits, truth, source = network.logits(unseen), decoded.data.targets[val], decoded.data.source[val]
+    calibration = calibrate.fit(logits, truth, source)
     space = calibrate.embedding_space(seen, unseen, recipe.embedding)
     head = network.head
     weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
@@ -214,7 +221,7 @@ def _finished(
         far=space.far,
     )
     about = _about(recipe, calibration, skipped, leaks, decoded)
-    about["calibration_error_on_other_sources"] = _honest_error(recipe, logits, truth, decoded.data.source[val])
+    about["calibration_error_on_other_sources"] = _honest_error(recipe, logits, truth, source)
     return Checkpoint(checkpoint.stages_of(network.backbone), heads, about)
 
 

@@ -30,10 +30,13 @@ narrow range after the activation, not the wide one before it, and no float node
 _CALIBRATION_IMAGES: Final = 96
 """Images that ranges are measured on, at least, where there are so many."""
 
-KEPT: Final = tuple(f"stage{index}/" for index in range(3))
+KEPT_STAGES: Final = 2
 """The first blocks of the brand tower stay in float: few channels, each with a range of its own, cost much
 accuracy and little time.
 """
+
+
+_KEPT: Final = tuple(f"stage{index}/" for index in range(KEPT_STAGES))
 
 
 class _Images(CalibrationDataReader):
@@ -102,4 +105,4 @@ def _filters_alone(node: onnx.NodeProto) -> bool:
 
 def _belongs(node: onnx.NodeProto, towers: tuple[str, ...]) -> bool:
     tower = "adult" if any(name.startswith("adult/") for name in node.output) else "brand"
-    return node.op_type in OPERATORS and tower in towers and not node.name.startswith(KEPT)
+    return node.op_type in OPERATORS and tower in towers and not node.name.startswith(_KEPT)

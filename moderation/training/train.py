@@ -135,7 +135,9 @@ def fine_tune(
         optimizer.step()
         schedule.step()
         progress("fine-tune", step + 1, steps)
-    backbone.round_as_int8(False)
+    if fit.int8:
+        backbone.round_as_int8(False)
+        backbone.keep_rounded_weights()
 
 
 def _forward(backbone: Backbone, inputs: NDArray[Any], cut: int) -> Tensor:

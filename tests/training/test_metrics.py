@@ -49,10 +49,12 @@ def test_calibration_makes_scores_mean_what_they_say() -> None:
     boasting = logit * 4 + 1
     truth[:, 1] = np.nan
     truth[:5, 1] = 1
-    found = calibrate.fit(boasting, truth)
+    found = calibrate.fit(boasting, truth, np.arange(4000).astype(str))
     assert found.fitted.tolist() == [True, False]
     assert metrics.calibration_error(truth[:, 0], found(boasting)[:, 0]) < 0.03
     assert (found.slope[1], found.offset[1]) == (1.0, 0.0)
+    few = calibrate.fit(boasting, truth, (np.arange(4000) % 5).astype(str))
+    assert found.slope[0] < few.slope[0] < 1, "five sources say less than four thousand"
 
 
 def test_far_images_are_more_uncertain_than_near_ones() -> None:
@@ -92,7 +94,7 @@ def test_a_source_is_judged_by_a_calibration_that_never_saw_it() -> None:
     told = np.where(source == "boasting", 3, 1)[:, None] * logit
     apart = calibrate.cross_fitted(told, truth, source)
     boasting = source == "boasting"
-    together = calibrate.fit(told[boasting], truth[boasting])(told[boasting])
+    together = calibrate.fit(told[boasting], truth[boasting], np.arange(1000).astype(str))(told[boasting])
     assert metrics.calibration_error(truth[boasting, 0], together[:, 0]) < 0.04
     assert metrics.calibration_error(truth[boasting, 0], apart[boasting, 0]) > 0.05
 

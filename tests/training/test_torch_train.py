@@ -13,7 +13,7 @@ import torch
 
 from moderation.errors import ConfigurationError
 from moderation.images import single_view
-from moderation.training import backbone, calibrate, checkpoint, pipeline, served, teachers, tower
+from moderation.training import backbone, calibrate, checkpoint, pipeline, quantize, served, teachers, tower
 from moderation.training.losses import MultiLabelLoss
 from moderation.training.recipe import Recipe
 from moderation.training.schema import Schema
@@ -172,9 +172,33 @@ def test_what_is_computed_halfway_is_what_the_rest_of_the_network_is_fed(tmp_pat
     assert 0.001 < difference < 0.2, "int8 below the cut is near, and not the same"
 
 
+def test_rounded_weights_are_the_ones_that_int8_would_give() -> None:
+    made = Network(backbone.load("efficientnet-lite0", 224, cut=11), torch.nn.Linear(1280, 1))
+    pixels = np.random.default_rng(1).integers(0, 256, (4, 224, 224, 3)).astype(np.uint8)
+
+    def lost() -> float:
+        """Share of the features' spread that int8 changes."""
+        graph = tower.features_only(checkpoint.stages_of(made.backbone), 224)
+        small = quantize.measured_and_applied(graph, pixels, ("brand",))
+        full, rounded = (served.outputs(served.session(one), ("features",), pixels)[0] for one in (graph, small))
+        return float(np.abs(full - rounded).mean() / full.std())
+
+    before = lost()
+    made.backbone.keep_rounded_weights()
+    assert lost() < before / 2
+
+
 def test_a_teacher_is_a_backbone_or_a_graph(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="either a backbone or a graph"):
         recipe(tmp_path, teachers=[{"size": 224}])
+
+
+def test_a_teacher_that_is_not_there_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    draw(tmp_path, 24)
+    absent = recipe(tmp_path, teachers=[{"graph": tmp_path / "tagger.onnx"}])
+    with pytest.raises(ConfigurationError, match=r"teachers\.0\.graph .*tagger\.onnx: no such file; put it there"):
+        pipeline.run(absent, tmp_path / "work")
+    assert not list((tmp_path / "work").glob("*.npy"))
 
 
 def test_only_labels_of_the_recipe_are_taught(tmp_path: Path) -> None:
