@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
-from moderation.training import assemble, served
+from moderation.training import assemble, quantize, served
 
 MODEL = Path(__file__).parent.parent / "model_repository" / "brand_safety"
 BATCH = 8
@@ -34,12 +35,17 @@ def rate(session: Any, images: np.ndarray, batches: int) -> float:
 def variants(threads: int) -> dict[str, Any]:
     """The graphs to time, the reference first."""
     assemble.assemble(MODEL)
-    return {
-        "lite0 fp32": served.session(MODEL / assemble.BRAND_TOWER, threads),
-        "as shipped": served.session(MODEL / assemble.SERVED, threads),
-        "both fp32": served.session(assemble.joined(MODEL), threads),
-        "adult tower fp32": served.session(assemble.adult_tower(), threads),
+    brand, adult = onnx.load(MODEL / assemble.BRAND_TOWER), assemble.adult_tower()
+    graphs = {
+        "lite0 fp32": brand,
+        "as shipped": onnx.load(MODEL / assemble.SERVED),
+        "both fp32": assemble.joined(MODEL),
     }
+    graphs["adult tower fp32"] = adult
+    for name, tower in (("brand", brand), ("adult", adult)):
+        if name in assemble.plan(MODEL):
+            graphs[f"{name} tower int8"] = quantize.apply(tower, (name,), assemble.ranges(MODEL))
+    return {name: served.session(graph, threads) for name, graph in graphs.items()}
 
 
 def main() -> None:

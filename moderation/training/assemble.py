@@ -44,7 +44,7 @@ def assemble(model: Path) -> Path:
     if served.is_file() and _stamp_of(served) == stamp:
         return served
     graph = joined(model)
-    if towers := _plan(model):
+    if towers := plan(model):
         from moderation.training import quantize  # noqa: PLC0415 - fp32 needs no onnxruntime
 
         graph = quantize.apply(graph, towers, ranges(model))
@@ -71,9 +71,10 @@ def write_plan(model: Path, towers: tuple[str, ...]) -> None:
     (model / PLAN).write_text(json.dumps({"int8": list(towers)}) + "\n", encoding="utf-8")
 
 
-def _plan(model: Path) -> tuple[str, ...]:
-    plan = model / PLAN
-    return tuple(json.loads(plan.read_text(encoding="utf-8"))["int8"]) if plan.is_file() else ()
+def plan(model: Path) -> tuple[str, ...]:
+    """The towers that are served in int8."""
+    file = model / PLAN
+    return tuple(json.loads(file.read_text(encoding="utf-8"))["int8"]) if file.is_file() else ()
 
 
 def read_labels(model: Path) -> tuple[str, ...]:
@@ -91,22 +92,32 @@ def adult_tower() -> onnx.ModelProto:
     hides in a margin counts too.
     """
     model = version_converter.convert_version(_read(_adult_weights()), OPSET)
-    model = compose.add_prefix(model, "adult/")
-    graph = model.graph
-    entry, probabilities = graph.input[0].name, graph.output[0].name
+    graph = compose.add_prefix(model, "adult/").graph
+    turn, first = graph.node[:2]
+    if (turn.op_type, first.op_type) != ("Transpose", "Conv"):
+        raise ConfigurationError(
+            f"{ADULT_PACKAGE} holds another network than the one known here; install the locked one"
+        )
+    filters = first.input[1]
     constants: dict[str, NDArray[Any]] = {
-        "adult/bgr": np.array([2, 1, 0], np.int64),
-        "adult/means": np.array(ADULT_MEANS, np.float32),
+        # Filters are turned to RGB once, rather than every image to BGR.
+        filters: np.ascontiguousarray(_initializer(graph, filters)[:, ::-1]),
+        "adult/means": np.array(ADULT_MEANS[::-1], np.float32).reshape(1, 3, 1, 1),
         "adult/nsfw": np.array([1], np.int64),
     }
     before = [
-        helper.make_node("Cast", ["image"], ["adult/float"], to=TensorProto.FLOAT),
-        helper.make_node("Gather", ["adult/float", "adult/bgr"], ["adult/turned"], axis=3),
-        helper.make_node("Sub", ["adult/turned", "adult/means"], [entry]),
+        helper.make_node("Transpose", ["image"], ["adult/planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["adult/planes"], ["adult/float"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["adult/float", "adult/means"], [turn.output[0]]),
     ]
-    after = [helper.make_node("Gather", [probabilities, "adult/nsfw"], ["adult"], axis=1)]
-    weights = [*graph.initializer, *(numpy_helper.from_array(v, k) for k, v in constants.items())]
-    return _model([*before, *graph.node, *after], weights, size=224, outputs={"adult": 1})
+    after = [helper.make_node("Gather", [graph.output[0].name, "adult/nsfw"], ["adult"], axis=1)]
+    weights = [one for one in graph.initializer if one.name != filters]
+    weights += [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    return _model([*before, *graph.node[1:], *after], weights, size=224, outputs={"adult": 1})
+
+
+def _initializer(graph: onnx.GraphProto, name: str) -> NDArray[Any]:
+    return numpy_helper.to_array(next(one for one in graph.initializer if one.name == name))
 
 
 def join(brand: onnx.ModelProto, adult: onnx.ModelProto, labels: tuple[str, ...]) -> onnx.ModelProto:

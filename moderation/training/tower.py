@@ -130,9 +130,9 @@ def _trunk(graph: _Graph, stages: Sequence[Stage]) -> str:
 
 
 def _preprocess(graph: _Graph) -> str:
-    pixels = graph.add("Cast", ["image"], "pixels", to=TensorProto.FLOAT)
-    planes = graph.add("Transpose", [pixels], "planes", perm=[0, 3, 1, 2])
-    centred = graph.add("Sub", [planes, graph.constant("pixel_mean", np.array([PIXEL_MEAN], np.float32))], "centred")
+    planes = graph.add("Transpose", ["image"], "planes", perm=[0, 3, 1, 2])
+    pixels = graph.add("Cast", [planes], "pixels", to=TensorProto.FLOAT)
+    centred = graph.add("Sub", [pixels, graph.constant("pixel_mean", np.array([PIXEL_MEAN], np.float32))], "centred")
     return graph.add("Mul", [centred, graph.constant("pixel_scale", np.array([1 / PIXEL_SCALE], np.float32))], "scaled")
 
 
