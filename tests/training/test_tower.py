@@ -20,7 +20,7 @@ SIZE = 224
 
 
 def small(labels: tuple[str, ...], groups: tuple[tuple[int, ...], ...] = ()) -> Checkpoint:
-    """A network of two convolutions with random weights."""
+    """A network of five convolutions with random weights."""
     rng = np.random.default_rng(0)
 
     def conv(out: int, into: int, stride: int, activation: bool) -> ConvWeights:
@@ -29,7 +29,7 @@ def small(labels: tuple[str, ...], groups: tuple[tuple[int, ...], ...] = ()) -> 
 
     stages = (
         Stage((conv(8, 3, 2, activation=True),), skip=False),
-        Stage((conv(8, 8, 1, activation=True), conv(8, 8, 1, activation=False)), skip=True),
+        *(Stage((conv(8, 8, 1, activation=True), conv(8, 8, 1, activation=False)), skip=True) for _ in range(2)),
     )
     heads = Heads(
         labels=labels,
@@ -79,7 +79,7 @@ def test_a_checkpoint_survives_the_disk_without_pickle(tmp_path: Path) -> None:
     assert again.about == made.about
     assert build(again).SerializeToString() == build(made).SerializeToString()
     with np.load(tmp_path / checkpoint.ARRAYS, allow_pickle=False) as arrays:
-        assert len(arrays.files) == 3 * 2 + 4
+        assert len(arrays.files) == 2 * sum(len(stage.convs) for stage in made.stages) + 4
     with pytest.raises(ConfigurationError, match="adjudicate train"):
         checkpoint.load(tmp_path / "none")
 
@@ -159,7 +159,8 @@ def test_int8_is_built_from_measured_ranges(model: Path) -> None:
     kinds = {node.op_type for node in nodes}
     clipped = [node.output[0] for node in nodes if node.op_type == "Clip"]
     assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
-    assert clipped == ["stage0/conv0/relu6"], "activations are folded into the convolutions before them, in int8"
+    floats = [f"stage{index}/conv0/relu6" for index in range(quantize.KEPT_STAGES)]
+    assert clipped == floats, "activations are folded into the convolutions before them, in int8"
     full = served.outputs(served.session(joined), ("scores",), images(4))[0]
     small_scores = served.open_model(model)(images(4)).scores
     assert np.abs(full - small_scores).max() < 0.1
