@@ -13,35 +13,45 @@ from stream.kafka.client import is_notice, made, partitions_of, record_of
 from stream.kafka.records import Output, Position, Record
 from stream.settings import KafkaSettings
 
-_LEADERS_WITHIN_S: Final = 30.0
+_NOT_YET: Final = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE}
 
 
 def create_topics(settings: KafkaSettings, topics: Iterable[str], *, partitions: int, replication: int = 1) -> None:
-    """Make the topics that do not exist yet, and wait until all can be used. Raises BrokerError."""
-    admin, names = made(AdminClient, settings, "admin", {}), list(topics)
-    wanted = [NewTopic(topic, num_partitions=partitions, replication_factor=replication) for topic in names]
+    """Make the topics that do not exist yet, and wait until those have leaders. Raises BrokerError."""
+    admin = made(AdminClient, settings, "admin", {})
+    wanted = [NewTopic(topic, num_partitions=partitions, replication_factor=replication) for topic in topics]
+    created = []
     for topic, outcome in admin.create_topics(wanted, operation_timeout=30).items():
         try:
             outcome.result(timeout=60)
+            created.append(topic)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise BrokerError(f"cannot create topic {topic}: {error}") from error
-    _until_led(admin, names)
+    until_led(admin, created)
 
 
-def _until_led(admin: AdminClient, topics: Sequence[str]) -> None:
-    """A broker that was asked a moment ago may not know a new topic yet, or no leader of it."""
-    deadline = time.monotonic() + _LEADERS_WITHIN_S
+def until_led(admin: AdminClient, topics: Iterable[str], within_s: float = 30.0) -> None:
+    """A broker that is asked at once may not know a new topic yet, or no leader of it. Raises BrokerError."""
+    deadline = time.monotonic() + within_s
     for topic in topics:
-        while not _is_led(admin, topic):
+        while reason := _not_led(admin, topic):
             if time.monotonic() > deadline:
-                raise BrokerError(f"topic {topic} was created, but has partitions without a leader")
+                raise BrokerError(f"topic {topic} was created, but is not ready after {within_s:g} s: {reason}")
             time.sleep(0.05)
 
 
-def _is_led(admin: AdminClient, topic: str) -> bool:
-    told = admin.list_topics(topic, timeout=_LEADERS_WITHIN_S).topics[topic]
-    return told.error is None and all(one.leader >= 0 for one in told.partitions.values())
+def _not_led(admin: AdminClient, topic: str) -> str:
+    """Why a new topic cannot be used yet; empty if it can, or if we may not know."""
+    try:
+        told = admin.list_topics(topic, timeout=5).topics[topic]
+    except KafkaException as error:
+        return str(error)
+    if told.error is not None:
+        return str(told.error) if told.error.code() in _NOT_YET else ""
+    if not told.partitions or any(one.leader < 0 for one in told.partitions.values()):
+        return "a partition has no leader"
+    return ""
 
 
 def start_group_at(settings: KafkaSettings, group: str, topic: str, moment_ms: int) -> None:
