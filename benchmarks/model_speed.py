@@ -40,8 +40,8 @@ def variants(threads: int) -> dict[str, Any]:
         "lite0 fp32": brand,
         "as shipped": onnx.load(MODEL / assemble.SERVED),
         "both fp32": assemble.joined(MODEL),
+        "adult tower fp32": adult,
     }
-    graphs["adult tower fp32"] = adult
     for name, tower in (("brand", brand), ("adult", adult)):
         if name in assemble.plan(MODEL):
             graphs[f"{name} tower int8"] = quantize.apply(tower, (name,), assemble.ranges(MODEL))

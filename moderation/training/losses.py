@@ -45,6 +45,12 @@ class MultiLabelLoss(nn.Module):
         return (cells * known * weight[:, None]).sum(), known.sum()
 
 
+def leaning(schema: Schema, targets: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What weighing positives adds to each label's logits, `[L]`: the log of their weight (King and Zeng 2001)."""
+    weighed = np.array([not label.group and label.kind == "binary" for label in schema.labels], bool)
+    return np.log(_positive_weights(targets, weighed))
+
+
 def _exclusive(logits: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Rows that name their one label, or give shares of all; the others say nothing about the group."""
     shares = torch.nan_to_num(targets)

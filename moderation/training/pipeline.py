@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from moderation.errors import ConfigurationError
 from moderation.training import augment, calibrate, checkpoint, dataset, leakage, metrics, teachers
 from moderation.training.checkpoint import Checkpoint
+from moderation.training.losses import leaning
 from moderation.training.pixels import Decoded, Progress, Skipped, decode, silent
 from moderation.training.quantize import KEPT_STAGES
 from moderation.training.recipe import Recipe
@@ -37,6 +39,7 @@ _SPACE_IMAGES: Final = 2500
 
 def run(recipe: Recipe, work: Path, progress: Progress = silent) -> Checkpoint:
     """Train `recipe`. Raises ConfigurationError (a ManifestError with every bad row) before anything starts."""
+    _require_teachers(recipe)
     work.mkdir(parents=True, exist_ok=True)
     data = dataset.read(recipe.manifest, recipe.data)
     _refuse_untrainable(recipe, data)
@@ -51,7 +54,27 @@ def run(recipe: Recipe, work: Path, progress: Progress = silent) -> Checkpoint:
     lesson = teachers.lesson(recipe, training, network, own, _seen(recipe, training, work, progress))
     fine_tune(network, recipe, lesson, training.weight, _inputs(recipe, network, pixels, work, progress), progress)
     small = _decoded(recipe, data, recipe.size, work, progress)
-    return _finished(recipe, network, small, large.skipped, len(leaks), progress)
+    with torch.no_grad():
+        network.head.bias -= torch.from_numpy(leaning(recipe.data, training.targets))
+    unrounded = _precision(recipe, network, small, progress) if recipe.fit.int8 else {}
+    if recipe.fit.int8:
+        network.backbone.keep_rounded_weights()
+    made = _finished(recipe, network, small, large.skipped, len(leaks), progress)
+    made.about["average_precision_before_weights_were_rounded"] = unrounded
+    return made
+
+
+def _precision(recipe: Recipe, network: Network, decoded: Decoded, progress: Progress) -> dict[str, float]:
+    """Average precision of each label on the validation split, where it has positives and negatives."""
+    val = np.flatnonzero(decoded.data.split == "val")
+    logits, truth = network.logits(network.embed(decoded.pixels[val], progress)), decoded.data.targets[val]
+    told = {}
+    for place, name in enumerate(recipe.data.names()):
+        known = ~np.isnan(truth[:, place])
+        shown = (truth[known, place] > 0).astype(float)
+        if 0 < shown.sum() < len(shown):
+            told[name] = metrics.average_precision(shown, logits[known, place])
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +93,7 @@ class Frozen:
 
 def frozen(recipe: Recipe, work: Path, progress: Progress = silent) -> Frozen:
     """Features by the backbone as published, and by the recipe's teachers."""
+    _require_teachers(recipe)
     work.mkdir(parents=True, exist_ok=True)
     data = dataset.read(recipe.manifest, recipe.data)
     large = _decoded(recipe, data, SOURCE_SIDE, work, progress)
@@ -95,6 +119,15 @@ def _seen(recipe: Recipe, training: TrainingSet, work: Path, progress: Progress)
     ]
 
 
+def _require_teachers(recipe: Recipe) -> None:
+    for place, teacher in enumerate(recipe.teachers):
+        if teacher.graph and not teacher.graph.is_file():
+            raise ConfigurationError(
+                f"the recipe's teachers.{place}.graph {teacher.graph}: no such file; "
+                "put it there, or leave this teacher out"
+            )
+
+
 def _refuse_untrainable(recipe: Recipe, data: dataset.Dataset) -> None:
     train = data.targets[data.split == "train"]
     for place, name in enumerate(recipe.data.names()):
@@ -102,11 +135,6 @@ def _refuse_untrainable(recipe: Recipe, data: dataset.Dataset) -> None:
         if not (column > 0).any() or not (column == 0).any():
             kind = "positive" if not (column > 0).any() else "negative"
             raise ConfigurationError(f"{recipe.manifest}: label {name} has no {kind} in split train")
-    for place, teacher in enumerate(recipe.teachers):
-        if teacher.graph and not teacher.graph.is_file():
-            raise ConfigurationError(
-                f"teachers.{place}.graph {teacher.graph}: no such file; put it there, or leave this teacher out"
-            )
 
 
 def _key(*parts: object) -> str:

@@ -31,10 +31,9 @@ _CALIBRATION_IMAGES: Final = 96
 """Images that ranges are measured on, at least, where there are so many."""
 
 KEPT_STAGES: Final = 2
-"""The first blocks of the brand tower stay in float: few channels, each with a range of its own, cost much
-accuracy and little time.
+"""The first convolution and the first block of the brand tower stay in float: few channels, each with a range of
+its own, cost much accuracy and little time.
 """
-
 
 _KEPT: Final = tuple(f"stage{index}/" for index in range(KEPT_STAGES))
 

