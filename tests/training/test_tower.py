@@ -1,9 +1,11 @@
 """The graphs: heads of every kind, both towers in one, and the folder that Triton reads."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,8 +14,9 @@ onnx = pytest.importorskip("onnx", reason="SKIPPED LOUDLY: onnx is not installed
 pytest.importorskip("onnxruntime", reason="SKIPPED LOUDLY: onnxruntime is not installed (extra `train`)")
 
 from moderation.errors import ConfigurationError  # noqa: E402
-from moderation.training import assemble, checkpoint, served, tower, triton_config  # noqa: E402
+from moderation.training import assemble, checkpoint, examine, served, tower, triton_config  # noqa: E402
 from moderation.training.checkpoint import Checkpoint  # noqa: E402
+from moderation.training.recipe import Recipe  # noqa: E402
 from moderation.training.tower import ConvWeights, Heads, Stage  # noqa: E402
 
 SIZE = 224
@@ -165,3 +168,14 @@ def test_int8_is_built_from_measured_ranges(model: Path) -> None:
     small_scores = served.open_model(model)(images(4)).scores
     assert np.abs(full - small_scores).max() < 0.1
     assert json.loads(assemble.ranges(model).read_text())
+
+
+def test_export_refuses_another_manifest_than_the_one_trained_with(tmp_path: Path) -> None:
+    checkpoint.save(replace(small(("a",)), about={"sources": ["elsewhere"]}), tmp_path / "checkpoint")
+    assert cv2.imwrite(str(tmp_path / "x.png"), images(1)[0])
+    (tmp_path / "manifest.csv").write_text("path,split,source,a\nx.png,val,here,1\n")
+    content = {"name": "m", "version": "1", "manifest": tmp_path / "manifest.csv", "model": tmp_path / "model"}
+    recipe = Recipe.model_validate(content | {"data": {"labels": [{"name": "a"}]}})
+    with pytest.raises(ConfigurationError, match=r"does not hold \(elsewhere\); export with the --manifest it was"):
+        examine.export_checkpoint(recipe, tmp_path)
+    assert not (tmp_path / "model").exists()
