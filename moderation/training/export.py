@@ -126,10 +126,9 @@ def compare(
     """`columns`: of each label with a truth, its place in `full` and `small [N,L]`, and its targets `[N]`."""
     lost = [0.0]
     for place, target in columns.values():
-        known = ~np.isnan(target)
-        truth = (target[known] > _HALF).astype(float)
-        if 0 < truth.sum() < len(truth):
-            before = metrics.average_precision(truth, full[known, place])
-            lost.append(before - metrics.average_precision(truth, small[known, place]))
+        before = metrics.known_precision(target, full[:, place])
+        after = metrics.known_precision(target, small[:, place])
+        if before is not None and after is not None:
+            lost.append(before - after)
     flipped = ((full >= _HALF) != (small >= _HALF)).mean(axis=0)
     return Gate(precision_lost=max(lost), flipped=float(flipped.max()))

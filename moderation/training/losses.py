@@ -26,8 +26,8 @@ class MultiLabelLoss(nn.Module):
         self._groups = [torch.tensor(members) for members in schema.groups().values()]
         single = [place for place, label in enumerate(schema.labels) if not label.group]
         self._single = torch.tensor(single, dtype=torch.long)
-        binary = [balanced and schema.labels[place].kind == "binary" for place in single]
-        self._weight = torch.from_numpy(_positive_weights(targets[:, single], np.array(binary, bool)))
+        weights = _positive_weights(schema, targets) if balanced else np.ones(len(schema.labels), np.float32)
+        self._weight = torch.from_numpy(weights[single])
 
     def forward(self, logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
         """`logits [B,L]`, `targets [B,L]` (NaN unknown), `weight [B]` → a scalar."""
@@ -47,8 +47,7 @@ class MultiLabelLoss(nn.Module):
 
 def leaning(schema: Schema, targets: NDArray[np.float32]) -> NDArray[np.float32]:
     """What weighing positives adds to each label's logits, `[L]`: the log of their weight (King and Zeng 2001)."""
-    weighed = np.array([not label.group and label.kind == "binary" for label in schema.labels], bool)
-    return np.log(_positive_weights(targets, weighed))
+    return np.log(_positive_weights(schema, targets))
 
 
 def _exclusive(logits: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +59,9 @@ def _exclusive(logits: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor,
     return (cells * known * weight).sum(), known.sum()
 
 
-def _positive_weights(targets: NDArray[np.float32], binary: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _positive_weights(schema: Schema, targets: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`[L]`: 1 for what is not a yes or no of its own."""
+    binary = [not label.group and label.kind == "binary" for label in schema.labels]
     ones = np.maximum((targets == 1).sum(axis=0), 1)
     zeros = np.maximum((targets == 0).sum(axis=0), 1)
     return np.where(binary, np.sqrt(zeros / ones), 1.0).astype(np.float32)

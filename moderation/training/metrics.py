@@ -37,6 +37,13 @@ class OperatingPoint:
     precision: float
 
 
+def known_precision(target: Floats, score: Floats) -> float | None:
+    """Average precision over the rows of `target [N]` that are known (not NaN); None where one kind is missing."""
+    known = ~np.isnan(target)
+    truth = (target[known] > 0.5).astype(float)  # noqa: PLR2004 - half of 0..1
+    return average_precision(truth, score[known]) if 0 < truth.sum() < len(truth) else None
+
+
 def average_precision(truth: Floats, score: Floats) -> float:
     return float(average_precision_score(truth, score))
 

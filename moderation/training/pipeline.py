@@ -56,8 +56,9 @@ def run(recipe: Recipe, work: Path, progress: Progress = silent) -> Checkpoint:
     small = _decoded(recipe, data, recipe.size, work, progress)
     with torch.no_grad():
         network.head.bias -= torch.from_numpy(leaning(recipe.data, training.targets))
-    unrounded = _precision(recipe, network, small, progress) if recipe.fit.int8 else {}
+    unrounded: dict[str, float] = {}
     if recipe.fit.int8:
+        unrounded = _precision(recipe, network, small, progress)
         network.backbone.keep_rounded_weights()
     made = _finished(recipe, network, small, large.skipped, len(leaks), progress)
     made.about["average_precision_before_weights_were_rounded"] = unrounded
@@ -68,13 +69,8 @@ def _precision(recipe: Recipe, network: Network, decoded: Decoded, progress: Pro
     """Average precision of each label on the validation split, where it has positives and negatives."""
     val = np.flatnonzero(decoded.data.split == "val")
     logits, truth = network.logits(network.embed(decoded.pixels[val], progress)), decoded.data.targets[val]
-    told = {}
-    for place, name in enumerate(recipe.data.names()):
-        known = ~np.isnan(truth[:, place])
-        shown = (truth[known, place] > 0).astype(float)
-        if 0 < shown.sum() < len(shown):
-            told[name] = metrics.average_precision(shown, logits[known, place])
-    return told
+    of = map(metrics.known_precision, truth.T, logits.T)
+    return {name: value for name, value in zip(recipe.data.names(), of, strict=True) if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

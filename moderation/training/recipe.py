@@ -142,17 +142,16 @@ def read(path: Path, manifest: Path | None = None) -> Recipe:
     except ValidationError as exc:
         listing = "\n".join(f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
         raise ConfigurationError(f"{path}: {exc.error_count()} mistakes\n{listing}") from exc
-    placed = _placed(recipe, path.parent)
-    return placed.model_copy(update={"manifest": manifest.resolve()}) if manifest else placed
+    return _placed(recipe, path.parent, manifest)
 
 
-def _placed(recipe: Recipe, folder: Path) -> Recipe:
+def _placed(recipe: Recipe, folder: Path, manifest: Path | None) -> Recipe:
     """Relative paths are relative to the recipe."""
     taught = [one.model_copy(update={"graph": one.graph and (folder / one.graph).resolve()}) for one in recipe.teachers]
     return recipe.model_copy(
         update={
             "teachers": tuple(taught),
-            "manifest": (folder / recipe.manifest).resolve(),
+            "manifest": (manifest or folder / recipe.manifest).resolve(),
             "model": (folder / recipe.model).resolve(),
         }
     )

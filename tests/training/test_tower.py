@@ -82,7 +82,7 @@ def test_a_checkpoint_survives_the_disk_without_pickle(tmp_path: Path) -> None:
     assert again.about == made.about
     assert build(again).SerializeToString() == build(made).SerializeToString()
     with np.load(tmp_path / checkpoint.ARRAYS, allow_pickle=False) as arrays:
-        assert len(arrays.files) == 2 * sum(len(stage.convs) for stage in made.stages) + 4
+        assert len(arrays.files) == 5 * 2 + 4
     with pytest.raises(ConfigurationError, match="adjudicate train"):
         checkpoint.load(tmp_path / "none")
 
