@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from moderation.training import assemble, quantize, served
+from moderation.training.graph import assemble, quantize, served
 
 MODEL = Path(__file__).parent.parent / "model_repository" / "brand_safety"
 BATCH = 8

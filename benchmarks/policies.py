@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 from moderation.events import AdContext, Decision, ModelStamp, ScoredEvent, Status, Surface, Verdict
 from moderation.labels import LABELS
 from moderation.policy import PolicySet, load
-from moderation.policy.arrays import PolicyArrays, score_matrix
-from moderation.policy.effective import EffectivePolicy
+from moderation.policy.compile.effective import EffectivePolicy
+from moderation.policy.engine.arrays import PolicyArrays, score_matrix
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 MODEL = ModelStamp(name="brand_safety", version="1", preprocessing="squash-area-1", calibration="benchmark")

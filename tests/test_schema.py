@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from moderation.events import ImageEvent, Reject, ScoredEvent, Status, Surface
-from stream.schema_commands import CONTRACTS, field_table, schema, schema_text, with_tables
+from stream.cli.schema import CONTRACTS, field_table, schema, schema_text, with_tables
 
 ROOT = Path(__file__).parent.parent
 APP = typer.Typer()

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from moderation.errors import ConfigurationError
+from stream.cli.settings import reference
 from stream.settings import Settings, read_settings
-from stream.settings_commands import reference
 
 DOCS = Path(__file__).parent.parent / "docs"
 

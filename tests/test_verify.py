@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from moderation.events import Decision, PolicyStamp, Surface, Verdict, decision_id
 from moderation.events import Status as EventStatus
-from stream import verify_commands
+from stream.cli import verify as verify_commands
 from stream.history import Asked, History, Topics, asked, clients_by_history, note_outputs
 from stream.kafka import Record
 from stream.rejects import reject_output

@@ -15,10 +15,10 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 from watchfiles import watch
 
-from moderation.policy.effective import EffectivePolicy
+from moderation.policy.compile.effective import EffectivePolicy
+from moderation.policy.engine.policy_set import PolicySet
+from moderation.policy.language.mistakes import Mistake, PolicyMistakes
 from moderation.policy.load import Examination, examine
-from moderation.policy.mistakes import Mistake, PolicyMistakes
-from moderation.policy.snapshot import PolicySet
 
 _DEBOUNCE_MS: Final = 200
 _STEP_MS: Final = 50

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moderation.events import Verdict
-from moderation.policy.effective import (
+from moderation.policy.compile.effective import (
     EffectivePolicy,
     Leaf,
     LeafPath,
@@ -20,13 +20,13 @@ from moderation.policy.effective import (
     policy_hash,
     resolve_limits,
 )
-from moderation.policy.expressions import compile_expression
-from moderation.policy.listfiles import ListReader
-from moderation.policy.mistakes import Mistake, PolicyMistakes, nearest
-from moderation.policy.schema import PolicyFile
-from moderation.policy.snapshot import PolicySet
-from moderation.policy.source import Source, parse, read
-from moderation.policy.validate import validate
+from moderation.policy.compile.list_files import ListReader
+from moderation.policy.engine.policy_set import PolicySet
+from moderation.policy.language.expressions import compile_expression
+from moderation.policy.language.mistakes import Mistake, PolicyMistakes, nearest
+from moderation.policy.language.schema import PolicyFile
+from moderation.policy.language.source import Source, parse, read
+from moderation.policy.language.validate import validate
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from moderation.errors import ConfigurationError
-from moderation.training.schema import Label, Schema, Strict, Where
+from moderation.training.data.label_schema import Label, Schema, Strict, Where
 
 
 class Weight(Strict):

@@ -78,7 +78,7 @@ def _assemble(model: Path) -> None:
     if not (model / "towers").is_dir():
         return
     try:
-        from moderation.training.assemble import assemble  # noqa: PLC0415 - only this needs onnx
+        from moderation.training.graph.assemble import assemble  # noqa: PLC0415 - only this needs onnx
     except ModuleNotFoundError as error:
         raise SandboxError(f"package {error.name} is missing: install the extra `sandbox`") from error
     assemble(model)

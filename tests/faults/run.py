@@ -19,11 +19,11 @@ from redis import Redis
 from moderation.events import Decision
 from moderation.policy import PolicySet
 from moderation.policy import load as load_policies
+from stream.cli.verify import examine
 from stream.history import ClientsOf, History, Topics, clients_by_policies
 from stream.kafka import create_topics, read_committed
 from stream.settings import Settings, TopicSettings, read_settings
 from stream.verify import Findings
-from stream.verify_commands import examine
 from tests.faults.load import CLIENTS, Load
 from tests.faults.stack import Stack
 from tests.faults.supervisor import Supervisor

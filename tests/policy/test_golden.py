@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from moderation.policy import PolicyMistakes, examine, load
-from moderation.policy.mistakes import render
+from moderation.policy.language.mistakes import render
 
 GOLDEN = Path(__file__).parent / "golden"
 FOLDERS = sorted(path for path in GOLDEN.iterdir() if path.is_dir())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from moderation.events import Surface, Verdict
 from moderation.policy import EffectivePolicy, PolicySet, examine, load
-from moderation.policy.suitability import TIERS, cuts, table
+from moderation.policy.language.suitability import TIERS, cuts, table
 from tests.policy.making import decide, loaded, rules, write
 
 HOLDING = """

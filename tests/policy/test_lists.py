@@ -8,7 +8,7 @@ import pytest
 
 from moderation.events import AdContext, Verdict
 from moderation.policy import load
-from moderation.policy.lists import DigestSet, EntryMistake, HashBank, canonical, pages, probes, suffixes
+from moderation.policy.compile.lists import DigestSet, EntryMistake, HashBank, canonical, pages, probes, suffixes
 from tests.policy.making import decide, write
 
 

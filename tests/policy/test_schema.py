@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from moderation.policy import examine_text, load
-from moderation.policy.expressions import FIELDS
-from moderation.policy.schema import PolicyFile, json_schema
-from moderation.policy.source import MAX_BYTES, read
-from moderation.policy.suitability import TIERS, cuts
+from moderation.policy.language.expressions import FIELDS
+from moderation.policy.language.schema import PolicyFile, json_schema
+from moderation.policy.language.source import MAX_BYTES, read
+from moderation.policy.language.suitability import TIERS, cuts
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "docs" / "schema" / "policy.schema.json"
@@ -26,7 +26,7 @@ def written(path: Path) -> Any:
 
 def test_the_published_schema_is_up_to_date() -> None:
     assert json.loads(SCHEMA.read_text(encoding="utf-8")) == json_schema(), (
-        "write it anew with the command in moderation.policy.schema.json_schema"
+        "write it anew with the command in moderation.policy.language.schema.json_schema"
     )
 
 

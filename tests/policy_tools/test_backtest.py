@@ -7,9 +7,9 @@ import pytest
 from moderation.errors import ConfigurationError
 from moderation.events import Surface, Verdict
 from moderation.policy import EffectivePolicy, PolicySet, load
-from moderation.policy.backtest import Outcome, backtest
-from moderation.policy.intervals import Share
-from moderation.policy.recorded import Truth, Truths, truths
+from moderation.policy.tools.backtest import Outcome, backtest
+from moderation.policy.tools.proportions import Share
+from moderation.policy.tools.recorded import Truth, Truths, truths
 from tests.policy_tools.recordings import NOW, event, recording
 
 

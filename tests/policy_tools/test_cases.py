@@ -8,7 +8,7 @@ import pytest
 from moderation.events import Status, Surface
 from moderation.labels import LABELS
 from moderation.policy import EffectivePolicy, PolicySet, load
-from moderation.policy.cases import Case, Given, PolicyResult, read_cases, run_cases, scored_event
+from moderation.policy.tools.cases import Case, Given, PolicyResult, read_cases, run_cases, scored_event
 from tests.policy_tools.recordings import NOW
 
 POLICIES = Path("policies")

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from moderation.errors import ConfigurationError
 from moderation.policy import PolicyMistakes
-from stream.policy_commands import policy
-from stream.policy_inputs import recorded
+from stream.cli.policy import policy
+from stream.cli.policy_inputs import recorded
 from tests.policy_tools.recordings import event, write_scores
 
 Golden = Callable[[str, str], None]
@@ -43,7 +43,7 @@ def test_every_command_has_help(command: str) -> None:
 
 def test_help_needs_nothing_heavy() -> None:
     script = (
-        "import sys, stream.policy_commands\n"
+        "import sys, stream.cli.policy\n"
         "heavy = {'numpy', 'pydantic', 'jinja2', 'cel', 'confluent_kafka', 'tritonclient', 'cv2'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )

@@ -10,8 +10,8 @@ import pytest
 from moderation.errors import ConfigurationError
 from moderation.events import Decision, Reason, ScoredEvent, Verdict
 from moderation.policy import PolicySet, load
-from moderation.policy.diff import EXAMPLES, difference
-from moderation.policy.overlay import client_of, tried
+from moderation.policy.tools.diff import EXAMPLES, difference
+from moderation.policy.tools.overlay import client_of, tried
 from tests.policy_tools.recordings import NOW, event, recording
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from typer.main import get_group
 
-from moderation.policy.cases import read_cases
-from stream.policy_commands import policy
+from moderation.policy.tools.cases import read_cases
+from stream.cli.policy import policy
 
 PAGE = (Path(__file__).parents[2] / "docs/policy-tools.md").read_text("utf-8")
 COMMANDS = get_group(policy).commands

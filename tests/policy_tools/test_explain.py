@@ -5,7 +5,7 @@ from textwrap import dedent
 
 from moderation.events import Status, Verdict
 from moderation.policy import load
-from moderation.policy.explain import Explanation, explain
+from moderation.policy.tools.explain import Explanation, explain
 from tests.policy_tools.recordings import NOW, event
 
 

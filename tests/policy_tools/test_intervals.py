@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.policy.intervals import ScoreCounts, Share
+from moderation.policy.tools.proportions import ScoreCounts, Share
 
 
 @pytest.mark.parametrize(

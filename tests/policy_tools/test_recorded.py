@@ -10,7 +10,7 @@ import pytest
 
 from moderation.errors import ConfigurationError
 from moderation.events import Verdict
-from moderation.policy.recorded import Truth, batches, scored_events, truths
+from moderation.policy.tools.recorded import Truth, batches, scored_events, truths
 from tests.policy_tools.recordings import event, write_scores
 
 

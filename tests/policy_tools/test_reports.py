@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from moderation.policy import load
-from moderation.policy.backtest import backtest
-from moderation.policy.diff import difference
-from moderation.policy.plots import Mark, Series, chart, stacked
-from moderation.policy.recorded import truths
-from moderation.policy.report import backtest_html, diff_html
+from moderation.policy.tools.backtest import backtest
+from moderation.policy.tools.diff import difference
+from moderation.policy.tools.html_report import backtest_html, diff_html
+from moderation.policy.tools.recorded import truths
+from moderation.policy.tools.svg_charts import Mark, Series, chart, stacked
 from tests.policy_tools.recordings import NOW, event, recording
 from tests.policy_tools.test_diff import Cut
 

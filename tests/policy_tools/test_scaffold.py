@@ -10,10 +10,10 @@ from moderation.errors import ConfigurationError
 from moderation.events import Verdict
 from moderation.labels import TOP_LABELS
 from moderation.policy import PolicyMistakes, examine, load
-from moderation.policy.cases import run_cases
-from moderation.policy.newcomer import start
-from moderation.policy.scaffold import Answers
-from moderation.policy.suitability import TIERS
+from moderation.policy.language.suitability import TIERS
+from moderation.policy.tools.cases import run_cases
+from moderation.policy.tools.new_client import start
+from moderation.policy.tools.scaffold import Answers
 from tests.policy_tools.recordings import NOW
 
 answers = st.builds(

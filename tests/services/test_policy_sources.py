@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from moderation.errors import ConfigurationError
+from stream.cli.policy import policy
 from stream.kafka import Output, produce_all
-from stream.policy_commands import policy
 from stream.sandbox import Sandbox
 from stream.score_sources import from_topic
 from stream.settings import Settings, read_settings

@@ -258,7 +258,7 @@ def test_the_mock_stands_in_where_java_is_missing(monkeypatch: pytest.MonkeyPatc
 
 
 def run_sandbox(*options: str) -> "subprocess.Popen[str]":
-    program = "import typer; from stream.sandbox_commands import sandbox; typer.run(sandbox)"
+    program = "import typer; from stream.cli.sandbox import sandbox; typer.run(sandbox)"
     command = [sys.executable, "-c", program, "--model-repository", str(TINY_MODEL_REPOSITORY), "--json", *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -20,12 +20,12 @@ from moderation.classifier import TritonAddress, TritonClassifier
 from moderation.errors import ModelUnavailable
 from moderation.events import ScoredEvent
 from moderation.policy import load as load_policies
+from stream.cli.verify import examine
 from stream.history import Topics, clients_by_policies
 from stream.kafka import Output, create_topics, produce_all, read_committed
 from stream.kafka.client import client_config
 from stream.sandbox import KafkaOptions, Sandbox, TritonOptions
 from stream.settings import KafkaSettings, Settings
-from stream.verify_commands import examine
 from tests.faults.load import Events
 from tests.services.conftest import TINY_MODEL_REPOSITORY
 

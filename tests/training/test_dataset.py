@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from moderation.errors import ConfigurationError
-from moderation.training import dataset, leakage, recipe
-from moderation.training.dataset import ManifestError
-from moderation.training.pixels import decode
-from moderation.training.schema import Schema
+from moderation.training import recipe
+from moderation.training.data import dataset, leakage
+from moderation.training.data.dataset import ManifestError
+from moderation.training.data.label_schema import Schema
+from moderation.training.data.pixels import decode
 
 SCHEMA = Schema.model_validate(
     {

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moderation.training import calibrate, metrics
-from moderation.training.dataset import Dataset
-from moderation.training.evaluate import evaluate, one_label
-from moderation.training.export import compare
-from moderation.training.schema import Where
+from moderation.training.data.dataset import Dataset
+from moderation.training.data.label_schema import Where
+from moderation.training.fit import calibrate
+from moderation.training.graph.export import compare
+from moderation.training.measure import metrics
+from moderation.training.measure.evaluate import evaluate, one_label
 
 
 def test_operating_point_lets_at_most_the_share_of_negatives_through() -> None:

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from moderation.training import assemble, dataset, metrics, pixels, recipe, served
+from moderation.training import recipe
+from moderation.training.data import dataset, pixels
+from moderation.training.graph import assemble, served
+from moderation.training.measure import metrics
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = ROOT.parent / "shared" / "data"

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from moderation.errors import ConfigurationError
 from moderation.images import single_view
-from moderation.training import backbone, calibrate, checkpoint, pipeline, quantize, served, teachers, tower
-from moderation.training.losses import MultiLabelLoss, leaning
+from moderation.training.data.label_schema import Schema
+from moderation.training.data.training_set import TrainingSet
+from moderation.training.fit import backbone, calibrate, checkpoint, pipeline, teachers
+from moderation.training.fit.losses import MultiLabelLoss, leaning
+from moderation.training.fit.train import Network
+from moderation.training.graph import quantize, served, tower
 from moderation.training.recipe import Recipe
-from moderation.training.schema import Schema
-from moderation.training.train import Network
-from moderation.training.views import TrainingSet
 
 
 def recipe(folder: Path, **changes: object) -> Recipe:

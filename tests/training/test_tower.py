@@ -14,10 +14,12 @@ onnx = pytest.importorskip("onnx", reason="SKIPPED LOUDLY: onnx is not installed
 pytest.importorskip("onnxruntime", reason="SKIPPED LOUDLY: onnxruntime is not installed (extra `train`)")
 
 from moderation.errors import ConfigurationError  # noqa: E402
-from moderation.training import assemble, checkpoint, examine, served, tower, triton_config  # noqa: E402
-from moderation.training.checkpoint import Checkpoint  # noqa: E402
+from moderation.training.fit import checkpoint  # noqa: E402
+from moderation.training.fit.checkpoint import Checkpoint  # noqa: E402
+from moderation.training.graph import assemble, served, tower, triton_config  # noqa: E402
+from moderation.training.graph.tower import ConvWeights, Heads, Stage  # noqa: E402
+from moderation.training.measure import examine  # noqa: E402
 from moderation.training.recipe import Recipe  # noqa: E402
-from moderation.training.tower import ConvWeights, Heads, Stage  # noqa: E402
 
 SIZE = 224
 
@@ -152,7 +154,7 @@ def test_every_backend_publishes_the_same_card(backend: str) -> None:
 
 
 def test_int8_is_built_from_measured_ranges(model: Path) -> None:
-    from moderation.training import quantize
+    from moderation.training.graph import quantize
 
     joined = assemble.joined(model)
     quantize.measure(joined, images(4), ("brand",), assemble.ranges(model))

@@ -1,0 +1,1 @@
+"""From checked files to effective policies: inheritance, lists and list files."""

@@ -1,0 +1,1 @@
+"""From scored events to decisions: the arrays, the rules and the encoding of a decision."""

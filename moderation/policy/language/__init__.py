@@ -1,0 +1,1 @@
+"""What a policy file may say: strict YAML, the schema, entries, expressions and mistakes."""

@@ -1,0 +1,1 @@
+"""Work with policies: cases, explain, diff, backtest, new clients and their reports."""

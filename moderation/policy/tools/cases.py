@@ -1,0 +1,302 @@
+"""Cases beside a policy: `acme.yaml` is tested by `acme.cases.yaml`, and a policy without cases fails.
+
+A case gives what a scored event would say and what the policy must answer. Labels that a case does not give
+are *not scored*; `other: 0.01` in `scores` scores all the rest.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from moderation.events import AdContext, Decision, ImageFacts, ModelStamp, Probability, ScoredEvent, Status, Surface
+from moderation.labels import LABELS
+from moderation.policy.compile.effective import EffectivePolicy
+from moderation.policy.language.mistakes import Mistake, nearest
+from moderation.policy.language.source import Source, read
+from moderation.policy.tools.diff import NONE, Decides
+
+OTHER: Final = "other"
+"""In `scores`: the score of every label that is not given."""
+MODEL: Final = ModelStamp(name="cases", version="0", preprocessing="cases")
+
+
+def _moment(value: object) -> object:
+    """A bare date is its midnight in UTC, as in policies."""
+    if isinstance(value, str):
+        found = datetime.fromisoformat(value)
+        return datetime.combine(date.fromisoformat(value), time(), UTC) if len(value) == 10 else found  # noqa: PLR2004
+    return value
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Context(AdContext):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Expected(_Closed):
+    """What the policy must answer."""
+
+    verdict: Literal["allow", "review", "block", "none"] = Field(
+        description="`none`: this policy has no decision for the event."
+    )
+    rule: str | None = Field(None, description="The deciding rule.")
+    also: tuple[str, ...] = Field((), description="Rules that must fire beside it.")
+    audit_sample: bool | None = None
+
+
+class Given(_Closed):
+    """What the event says. In `defaults` it holds for every case; a case's own values win, key by key."""
+
+    surface: Surface | None = None
+    scores: dict[str, Probability | None] = Field({}, description="By label; null: not scored; `other`: the rest.")
+    status: Status | None = None
+    uncertainty: Probability | None = None
+    context: _Context = _Context()
+    content_sha256: str | None = None
+    perceptual_hash: str | None = None
+    image: ImageFacts | None = None
+    clients: tuple[str, ...] | None = Field(None, description="Clients the event names; the policy's own if absent.")
+    now: Annotated[datetime | None, BeforeValidator(_moment)] = Field(None, description="When it is decided.")
+    scored_at: Annotated[datetime | None, BeforeValidator(_moment)] = None
+
+    @model_validator(mode="after")
+    def _known_labels(self) -> Self:
+        for label in self.scores:
+            if label not in LABELS and label != OTHER:
+                raise ValueError(f"unknown label '{label}'. {nearest(label, LABELS)}".rstrip(". ") + "")
+        return self
+
+
+class Case(Given):
+    name: str = Field(min_length=1, max_length=200)
+    expect: Annotated[Expected, BeforeValidator(lambda v: {"verdict": v} if isinstance(v, str) else v)]
+
+
+class CaseFile(_Closed):
+    defaults: Given = Given()
+    cases: tuple[Case, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One case: what was wrong (nothing, if it passed), and the decision it got."""
+
+    name: str
+    file: str
+    line: int
+    problems: tuple[str, ...]
+    decision: Decision | None
+
+    @property
+    def passed(self) -> bool:
+        return not self.problems
+
+
+@dataclass(slots=True)
+class PolicyResult:
+    """The cases of one policy, and which of its rules they made fire."""
+
+    policy: str
+    file: str
+    cases_file: str
+    rules: tuple[str, ...]
+    results: list[CaseResult] = field(default_factory=list)
+    mistakes: tuple[Mistake, ...] = ()
+    fired: set[str] = field(default_factory=set)
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.results) and not self.mistakes and all(result.passed for result in self.results)
+
+    @property
+    def uncovered(self) -> list[str]:
+        return [rule for rule in self.rules if rule not in self.fired]
+
+    @property
+    def coverage(self) -> float:
+        return 1 - len(self.uncovered) / len(self.rules) if self.rules else 1.0
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "policy": self.policy,
+            "file": self.file,
+            "cases_file": self.cases_file,
+            "passed": self.passed,
+            "mistakes": [mistake.as_json() for mistake in self.mistakes],
+            "cases": [
+                {"name": r.name, "line": r.line, "passed": r.passed, "problems": list(r.problems)} for r in self.results
+            ],
+            "coverage": {"share": self.coverage, "rules": len(self.rules), "uncovered": self.uncovered},
+        }
+
+
+def cases_path(policy_file: Path) -> Path:
+    """`policies/acme.yaml` → `policies/acme.cases.yaml`."""
+    return policy_file.with_name(f"{policy_file.stem}.cases.yaml")
+
+
+def run_cases(policies: Decides, policy: EffectivePolicy, now: datetime, path: Path | None = None) -> PolicyResult:
+    """Run the cases beside one policy. Never raises for the content of the file: see `mistakes`.
+
+    now:  when cases are decided that do not say.
+    path: the cases, where they are not beside the policy.
+    """
+    path = path or cases_path(Path(policy.file))
+    result = PolicyResult(policy.key, policy.file, str(path), policy.rules())
+    if not path.exists():
+        problem = f"{policy.key} has no cases"
+        result.mistakes = (Mistake(str(path), 0, 0, "", problem, "at least one case", _STARTER),)
+        return result
+    source, cases = read_cases(path)
+    result.mistakes = tuple(source.mistakes)
+    for number, case in enumerate(cases.cases if cases else ()):
+        line = source.place(("cases", number)).line
+        result.results.append(
+            _run(policies, policy, cases.defaults if cases else Given(), case, (str(path), line, now), result.fired)
+        )
+    return result
+
+
+_STARTER: Final = "write one, or let `adjudicate policy new` show how"
+
+
+def read_cases(path: Path) -> tuple[Source, CaseFile | None]:
+    """A cases file; None, with every mistake noted in the source, where it cannot be used."""
+    source = read(path, str(path))
+    if not isinstance(source.value, dict):
+        if not source.mistakes:
+            source.add((), "this is not a file of cases", "`cases:` with a list below")
+        return source, None
+    try:
+        cases = CaseFile.model_validate(source.value)
+    except ValidationError as error:
+        for violation in error.errors(include_url=False, include_context=False):
+            _note(source, violation)
+        return source, None
+    _refuse_twins(source, cases)
+    if not cases.cases:
+        source.add(("cases",), "there are no cases", "at least one case", _STARTER)
+    return source, None if source.mistakes else cases
+
+
+def _refuse_twins(source: Source, cases: CaseFile) -> None:
+    seen: set[str] = set()
+    for number, case in enumerate(cases.cases):
+        if case.name in seen:
+            source.add(("cases", number, "name"), f"'{case.name}' names two cases", "a name of its own for each")
+        seen.add(case.name)
+
+
+def _note(source: Source, violation: Mapping[str, Any]) -> None:
+    path = tuple(violation["loc"])
+    if violation["type"] == "extra_forbidden":
+        known = _KEYS.get(len(path) if path[0] == "cases" else 0, ()) or _KEYS[1]
+        source.add(path, f"unknown key '{path[-1]}'", "", nearest(str(path[-1]), known), key=True)
+    elif violation["type"] == "missing":
+        source.add(path[:-1], f"'{path[-1]}' is missing")
+    else:
+        source.add(path, violation["msg"].removeprefix("Value error, "))
+
+
+_KEYS: Final[Mapping[int, tuple[str, ...]]] = {
+    1: ("defaults", "cases"),
+    3: tuple(Case.model_fields),
+    4: (*Expected.model_fields, *AdContext.model_fields),
+}
+
+
+def _run(
+    policies: Decides,
+    policy: EffectivePolicy,
+    defaults: Given,
+    case: Case,
+    at: tuple[str, int, datetime],
+    fired: set[str],
+) -> CaseResult:
+    file, line, now = at
+    decided_at = case.now or defaults.now or now
+    event = scored_event(policy, defaults, case, decided_at)
+    decision = _own(policies.decide([event], decided_at)[0], policy)
+    fired |= {reason.rule for reason in decision.reasons} if decision else set()
+    return CaseResult(case.name, file, line, tuple(_problems(case.expect, decision, event)), decision)
+
+
+def scored_event(policy: EffectivePolicy, defaults: Given, case: Case, decided_at: datetime) -> ScoredEvent:
+    """The event that a case describes: its own values over the defaults, the policy's client where none is named."""
+    context = {**_written(defaults.context), **_written(case.context)}
+    if policy.campaign:
+        context.setdefault("campaign", policy.campaign)
+    clients = next((c for c in (case.clients, defaults.clients) if c is not None), (policy.client,))
+    status = case.status or defaults.status or Status.OK
+    scores = _scores({**defaults.scores, **case.scores}) if status is Status.OK else {}
+    return ScoredEvent(
+        event_id=case.name,
+        surface=case.surface or defaults.surface or Surface.CREATIVE,
+        clients=clients,
+        context=AdContext.model_validate(context),
+        status=status,
+        scores=scores,
+        uncertainty=_either(case.uncertainty, defaults.uncertainty) if status is Status.OK else None,
+        content_sha256=case.content_sha256 or defaults.content_sha256,
+        perceptual_hash=case.perceptual_hash or defaults.perceptual_hash,
+        image=case.image or defaults.image,
+        model=MODEL if status is Status.OK else None,
+        scored_at=case.scored_at or defaults.scored_at or decided_at,
+    )
+
+
+def _written(context: AdContext) -> dict[str, Any]:
+    return context.model_dump(exclude_unset=True)
+
+
+def _either(first: float | None, second: float | None) -> float:
+    """An uncertainty that nobody gives is none: a case about something else need not speak of it."""
+    return first if first is not None else second if second is not None else 0.0
+
+
+def _scores(given: Mapping[str, float | None]) -> dict[str, float]:
+    other = given.get(OTHER)
+    every = dict.fromkeys(LABELS, other) | {label: s for label, s in given.items() if label != OTHER}
+    return {label: score for label, score in every.items() if score is not None}
+
+
+def _own(decisions: Iterable[Decision], policy: EffectivePolicy) -> Decision | None:
+    mine = (d for d in decisions if d.policy and d.policy.hash == policy.hash and d.shadow == policy.shadow)
+    return next(mine, None)
+
+
+def _problems(expected: Expected, decision: Decision | None, event: ScoredEvent) -> Iterable[str]:
+    got = decision.verdict.value if decision else NONE
+    rules = [reason.rule for reason in decision.reasons] if decision else []
+    if got != expected.verdict:
+        yield f"verdict: expected {expected.verdict}, got {got}{_because(decision)}"
+    if expected.rule and expected.rule != (rules[0] if rules else None):
+        yield f"rule: expected {expected.rule}, got {rules[0] if rules else 'no rule'}"
+    for rule in expected.also:
+        if rule not in rules:
+            yield f"also: expected {rule} to fire; fired: {', '.join(rules) or 'nothing'}"
+    if expected.audit_sample is not None and decision and decision.audit_sample != expected.audit_sample:
+        yield f"audit_sample: expected {expected.audit_sample}, got {decision.audit_sample}"
+    if "on_missing_label" in rules and expected.rule != "on_missing_label":
+        missing = [label for label in LABELS if label not in event.scores]
+        yield f"labels that a case does not give are not scored ({', '.join(missing)}): add `other: 0.01` to its scores"
+
+
+def _because(decision: Decision | None) -> str:
+    if not decision or not decision.reasons:
+        return ""
+    first = decision.reasons[0]
+    passing = f"; would pass: {first.would_pass}" if first.would_pass else ""
+    return f" by {first.rule}{passing}"
+
+
+def all_passed(results: Sequence[PolicyResult]) -> bool:
+    """Whether there were cases, and all of them passed."""
+    return bool(results) and all(result.passed for result in results)

@@ -1,0 +1,48 @@
+"""A new client's files, written only once they are known to pass."""
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from moderation.errors import ConfigurationError
+from moderation.policy.engine.policy_set import PolicySet
+from moderation.policy.language.mistakes import PolicyMistakes
+from moderation.policy.tools.cases import cases_path, run_cases
+from moderation.policy.tools.overlay import tried
+from moderation.policy.tools.scaffold import Answers, cases_text, policy_text
+
+
+def start(answers: Answers, folder: Path, now: datetime) -> tuple[Path, Path]:
+    """Write a policy and its cases into a folder; nothing is written unless both pass among the others there.
+
+    Raises PolicyMistakes, or ConfigurationError where a file is in the way or a case does not hold.
+    """
+    policy = folder / f"{_file_name(answers.client)}.yaml"
+    texts = {policy: policy_text(answers), cases_path(policy): cases_text(answers)}
+    for path in texts:
+        if path.exists():
+            raise ConfigurationError(f"{path} exists already; edit it, or remove it first")
+    with tempfile.TemporaryDirectory() as draft:
+        for path, text in texts.items():
+            (Path(draft) / path.name).write_text(text, "utf-8")
+        _prove(Path(draft) / policy.name, folder, now)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in texts.items():
+        path.write_text(text, "utf-8")
+    return policy, cases_path(policy)
+
+
+def _file_name(client: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in client.lower()).strip(".")
+
+
+def _prove(draft: Path, folder: Path, now: datetime) -> None:
+    found = tried(draft, folder)
+    if found.mistakes:
+        raise PolicyMistakes(found.mistakes)
+    made = next(policy for policy in found.policies if Path(policy.file).name == draft.name)
+    result = run_cases(PolicySet(found.policies), made, now, cases_path(draft))
+    if not result.passed:
+        problems = [f"{case.name}: {'; '.join(case.problems)}" for case in result.results if case.problems]
+        why = "\n".join([*problems, *(mistake.render() for mistake in result.mistakes)])
+        raise ConfigurationError(f"what it inherits decides otherwise than its own values say; write it by hand\n{why}")

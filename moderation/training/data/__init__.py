@@ -1,0 +1,1 @@
+"""From a manifest to training samples: decoding, labels, augmentation, drawn images."""

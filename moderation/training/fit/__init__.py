@@ -1,0 +1,1 @@
+"""Networks, losses and training. Only this package imports torch."""

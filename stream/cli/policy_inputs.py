@@ -1,0 +1,122 @@
+"""What the commands of policies are given: recorded scores, policies by name, words that must be known."""
+
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from moderation.errors import ConfigurationError
+from moderation.events import ScoredEvent, Surface, Verdict
+from moderation.policy import EffectivePolicy, PolicyMistakes, PolicySet
+from moderation.policy.language.mistakes import nearest
+from moderation.policy.language.suitability import TIERS
+from moderation.policy.tools.overlay import tried
+from moderation.policy.tools.recorded import scored_events
+from stream.cli.policy_output import progress
+
+TOPIC = "topic:"
+"""Prefix of a source of scores that is a Kafka topic."""
+
+
+def moment(now: datetime | None) -> datetime:
+    """A time given without a zone is UTC; none is the present."""
+    return datetime.now(UTC) if now is None else now.replace(tzinfo=now.tzinfo or UTC)
+
+
+def policy_of(policies: PolicySet, name: str) -> EffectivePolicy:
+    """The live policy of `client` or `client/campaign`. Raises ConfigurationError with the nearest name."""
+    client, _, campaign = name.partition("/")
+    if found := policies.policy(client, campaign or None):
+        return found
+    known = [policy.key for policy in policies.policies if not policy.shadow]
+    hint = nearest(name, known) or f"known: {', '.join(known[:20])}"
+    raise ConfigurationError(f"no policy for {name}; {hint}")
+
+
+def tried_policies(place: Path, among: Path) -> PolicySet:
+    """A folder, or a file tried out in a folder. Raises PolicyMistakes."""
+    found = tried(place, among)
+    if found.mistakes:
+        raise PolicyMistakes(found.mistakes)
+    return PolicySet(found.policies)
+
+
+def of_clients(policies: PolicySet, only: Collection[str]) -> PolicySet:
+    """The policies of these clients; of every client if none is given. What is not asked costs nothing."""
+    return PolicySet(tuple(p for p in policies.policies if p.client in only)) if only else policies
+
+
+def require_clients(names: Iterable[str], *sets: PolicySet) -> None:
+    """Each name has a policy in at least one of the sets. Raises ConfigurationError."""
+    known = sorted({client for each in sets for client in each.clients})
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(f"no policy for {name}; {nearest(name, known) or 'is the folder right?'}")
+
+
+@contextmanager
+def scores_with_progress(source: str, settings: Path | None) -> Iterator[Iterator[ScoredEvent]]:
+    """Recorded scores, with a bar where somebody watches."""
+    with progress(source) as advance:
+        yield recorded(source, settings, advance)
+
+
+def recorded(source: str, settings: Path | None, advance: Callable[[int], None]) -> Iterator[ScoredEvent]:
+    """Scored events of a JSON Lines file (`.gz` too), of standard input (`-`), or of `topic:NAME`."""
+    if source == "-" and sys.stdin.isatty():
+        raise ConfigurationError("no scores: give --scores FILE, or pipe them into standard input")
+    if not source.startswith(TOPIC):
+        return scored_events(Path(source), advance)
+    from stream.score_sources import from_topic
+    from stream.settings import read_settings
+
+    return from_topic(read_settings(settings), source.removeprefix(TOPIC))
+
+
+def recorded_event(source: str, event_id: str | None, settings: Path | None) -> ScoredEvent:
+    """One event of a recording: the first, or the one with this id. Raises ConfigurationError."""
+    for found in recorded(source, settings, lambda _: None):
+        if event_id in {None, found.event_id}:
+            return found
+    raise ConfigurationError(f"{source} has no event{f' {event_id}' if event_id else 's'}")
+
+
+def scored_now(image: Path, surface: str, country: str | None, settings: Path | None) -> ScoredEvent:
+    """An image scored by the served model, now."""
+    from stream.score_sources import score_image
+    from stream.settings import read_settings
+
+    where = word("surface", surface, tuple(Surface))
+    return score_image(image, Surface(where), {"country": country} if country else {}, read_settings(settings))
+
+
+def thresholds(policy: EffectivePolicy) -> Mapping[str, Mapping[str, float]]:
+    """label → {review, block} on creatives where no market is known, to be marked in plots."""
+    cuts: dict[str, dict[str, float]] = {}
+    for (label, verdict), limit in policy.limits_at(Surface.CREATIVE, None).items():
+        cuts.setdefault(label, {})[verdict.value] = limit.threshold
+    return cuts
+
+
+def share(option: str, value: float) -> float:
+    """A share strictly between 0 and 1. Raises ConfigurationError."""
+    if 0 < value < 1:
+        return value
+    hint = f"; for {value:g}% write {value / 100:g}" if 1 <= value < 100 else ""  # noqa: PLR2004 - percent
+    raise ConfigurationError(f"--{option} {value:g}: a share above 0 and below 1{hint}")
+
+
+def word(option: str, given: str, known: tuple[str, ...]) -> str:
+    """A word of a closed list. Raises ConfigurationError with the nearest known one."""
+    if given in known:
+        return given
+    raise ConfigurationError(f"--{option} {given}: one of {', '.join(known)}. {nearest(given, known)}".rstrip(". "))
+
+
+def tier(option: str, given: str) -> str:
+    return word(option, given, TIERS)
+
+
+def verdict(option: str, given: str) -> Verdict:
+    return Verdict(word(option, given, tuple(v.value for v in Verdict)))

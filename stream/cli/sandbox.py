@@ -1,0 +1,94 @@
+"""`adjudicate sandbox`: the local stack, kept running until Ctrl-C or SIGTERM."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from stream.sandbox.sandbox import Sandbox
+
+
+def sandbox(
+    model_repository: Annotated[
+        Path | None, typer.Option(help="Triton model repository; by default the checkout's.")
+    ] = None,
+    brokers: Annotated[int, typer.Option(min=1, max=5, help="Kafka brokers; 3 replicate everything.")] = 1,
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic.")] = 4,
+    directory: Annotated[
+        Path | None, typer.Option(help="Data and logs; by default a temporary folder, removed at the end.")
+    ] = None,
+    write_settings: Annotated[
+        Path | None, typer.Option(help="Write a settings file for `score` and `decide` here.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a local Kafka, Triton and Redis with all topics, until Ctrl-C.
+
+    The first run fetches Kafka through Maven and Triton from PyPI into .sandbox/ (ADJUDICATE_SANDBOX_CACHE).
+    """
+    import signal
+
+    from stream.sandbox.sandbox import Sandbox
+    from stream.sandbox.triton_server import TritonOptions
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stack = Sandbox(directory, brokers=brokers, triton_options=TritonOptions(model_repository=model_repository))
+    try:
+        with stack:
+            stack.create_topics(partitions=partitions)
+            if write_settings is not None:
+                _write_settings(stack, write_settings)
+            (_print_json if as_json else _print_table)(stack)
+            stack.watch()
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+
+
+def addresses(stack: "Sandbox") -> dict[str, str]:
+    """Every address of a running sandbox, by name."""
+    return {
+        "broker": stack.kind,
+        "kafka": stack.bootstrap_servers,
+        "triton_grpc": stack.triton_grpc,
+        "triton_http": stack.triton_http,
+        "triton_metrics": stack.triton_metrics,
+        "redis": stack.redis_url or "",
+        "directory": str(stack.directory),
+    }
+
+
+def notices(stack: "Sandbox") -> list[str]:
+    """What is not as in earnest, and what to install for it."""
+    missing = " and ".join(stack.missing_programs)
+    mock = f"{missing} not found: Kafka is librdkafka's in-process mock, which proves nothing about delivery"
+    lacking = "redis-server not found: scores are cached in the workers only"
+    return [*([mock] if missing else []), *([] if stack.redis_url else [lacking])]
+
+
+def _write_settings(stack: "Sandbox", path: Path) -> None:
+    import yaml
+
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(stack.settings, sort_keys=False))
+
+
+def _print_json(stack: "Sandbox") -> None:
+    import json
+
+    typer.echo(json.dumps(addresses(stack)))
+
+
+def _print_table(stack: "Sandbox") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Sandbox is up; Ctrl-C stops it", title_justify="left", show_header=False)
+    for name, address in addresses(stack).items():
+        table.add_row(name, address or "not installed")
+    console = Console()
+    console.print(table)
+    for notice in notices(stack):
+        console.print(f"[yellow]{notice}")

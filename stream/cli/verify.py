@@ -1,0 +1,151 @@
+"""`adjudicate verify`: exactly one decision for every event and client? Read from the topics themselves."""
+
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream.cli.options import AsJson, SettingsFile
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stream.history import ClientsOf, History, Topics
+    from stream.kafka import Record
+    from stream.settings import KafkaSettings
+    from stream.verify import Findings
+
+_SHOWN = 20
+
+
+def verify(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="Input topic; repeatable. (default: creatives and pages)")
+    ] = None,
+    outputs: Annotated[
+        list[str] | None, typer.Option("--output", help="Decision topic; repeatable. (default: the three)")
+    ] = None,
+    rejects: Annotated[str | None, typer.Option(help="Topic of the rejects. (default: of the settings)")] = None,
+    scores: Annotated[str | None, typer.Option(help="Topic of the scores, to count these too.")] = None,
+    policies: Annotated[
+        Path | None, typer.Option(help="Folder of policies that says which clients an event without any concerns.")
+    ] = None,
+    clients: Annotated[str | None, typer.Option(help="Or these clients, separated by commas.")] = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for answers that are on their way.", min=0)] = 0.0,
+    settings: SettingsFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that every event has exactly one decision for each client, and every unparsable one its reject.
+
+    Reads the topics from their beginnings as a read-committed consumer would and changes nothing. Without
+    --policies or --clients, the clients that decided on any event naming none are expected on all of those.
+    Exits 0 if all is well and 1 if not.
+    """
+    from rich.console import Console
+
+    from moderation.errors import ConfigurationError
+    from stream.history import Topics
+    from stream.settings import read_settings
+
+    if policies is not None and clients is not None:
+        raise ConfigurationError("--policies and --clients both say which clients there are; give one of them")
+    read = read_settings(settings)
+    topics = Topics(
+        inputs or [read.topics.creatives, read.topics.pages],
+        outputs or [read.topics.allow, read.topics.review, read.topics.block],
+        rejects or read.topics.rejects,
+        scores,
+    )
+    everyone = frozenset(name.strip() for name in clients.split(",")) if clients is not None else None
+    history, findings = examine(read.kafka, topics, _clients_of(policies), everyone, wait, Console(stderr=True))
+    if as_json:
+        typer.echo(json.dumps(as_report(history, findings), indent=2, default=str))
+    else:
+        _show(history, findings)
+    raise typer.Exit(0 if findings.are_none else 1)
+
+
+def examine(
+    kafka: "KafkaSettings",
+    topics: "Topics",
+    clients_of: "ClientsOf",
+    everyone: frozenset[str] | None = None,
+    wait_s: float = 0.0,
+    console: "Console | None" = None,
+) -> "tuple[History, Findings]":
+    """Read and judge; while answers are only missing, again until `wait_s` have passed. Raises BrokerError."""
+    from stream.history import History, asked, note_outputs, records_of
+    from stream.verify import judge
+
+    deadline = time.monotonic() + wait_s
+    questions = list(asked(_counted(records_of(kafka, topics.inputs), "inputs", console), clients_of))
+    answer_topics = [*topics.outputs, topics.rejects, *([topics.scores] if topics.scores else [])]
+    while True:
+        history = History(asked=questions, everyone=everyone)
+        note_outputs(history, _counted(records_of(kafka, answer_topics), "answers", console), topics)
+        findings = judge(history)
+        if findings.are_none or not findings.may_pass_with_time or time.monotonic() >= deadline:
+            return history, findings
+        time.sleep(0.5)
+
+
+def as_report(history: "History", findings: "Findings") -> dict[str, object]:
+    """The findings as JSON values, with how much was looked at."""
+    kinds = {kind: [_named(item) for item in getattr(findings, kind)] for kind in findings.__slots__}
+    return {"ok": findings.are_none, "looked_at": _looked_at(history), **kinds}
+
+
+def _named(item: tuple[object, ...]) -> dict[str, object]:
+    return item._asdict() if hasattr(item, "_asdict") else {"place": item}
+
+
+def _clients_of(policies: Path | None) -> "ClientsOf":
+    from stream.history import clients_by_history, clients_by_policies
+
+    if policies is None:
+        return clients_by_history
+    from moderation.policy import load
+
+    return clients_by_policies(load(policies))
+
+
+def _counted(records: "Iterable[Record]", what: str, console: "Console | None") -> "Iterable[Record]":
+    """The records as they are, with their number on the terminal while they are read."""
+    if console is None or not console.is_terminal:
+        yield from records
+        return
+    with console.status(f"reading {what}") as status:
+        for count, record in enumerate(records, start=1):
+            if count % 1000 == 0:
+                status.update(f"reading {what}: {count:,}")
+            yield record
+
+
+def _looked_at(history: "History") -> dict[str, int]:
+    return {
+        "input_records": len(history.asked),
+        "events": len({asked.event_id for asked in history.asked if asked.event_id is not None}),
+        "decisions": history.decided.total(),
+        "rejects": history.rejected.total() + history.rejected_scores.total(),
+    }
+
+
+def _show(history: "History", findings: "Findings") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("finding", "number", "the first of them")
+    for kind in findings.__slots__:
+        items = getattr(findings, kind)
+        table.add_row(kind.replace("_", " "), str(len(items)), "\n".join(map(_line, items[:_SHOWN])))
+    console.print(table)
+    counts = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in _looked_at(history).items())
+    console.print(f"{counts}: {'all well' if findings.are_none else 'NOT as promised'}")
+
+
+def _line(item: tuple[object, ...]) -> str:
+    return " ".join(f"{name}={value}" for name, value in _named(item).items() if value is not None)
