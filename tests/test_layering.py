@@ -60,7 +60,7 @@ def test_imports_have_no_circles() -> None:
 
 def _project_files(module: Path) -> set[str]:
     """The files of the project that a module imports, `from package import module` included."""
-    found = set()
+    found: set[str | None] = set()
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             found.update(_file_of(f"{node.module}.{alias.name}") or _file_of(node.module) for alias in node.names)
