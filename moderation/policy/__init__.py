@@ -3,10 +3,10 @@
 `load` a folder, or keep `LivePolicies` on it; ask a `PolicySet` to `decide`.
 """
 
+from moderation.documents.mistakes import Mistake, PolicyMistakes
 from moderation.policy.compile.effective import EffectivePolicy, Limit, Origin
 from moderation.policy.engine.encode import Encoded
 from moderation.policy.engine.policy_set import PolicySet
-from moderation.policy.language.mistakes import Mistake, PolicyMistakes
 from moderation.policy.live import LivePolicies, PolicyEvent, PolicyEventKind
 from moderation.policy.load import Examination, examine, examine_text, load
 

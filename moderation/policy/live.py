@@ -15,9 +15,9 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 from watchfiles import watch
 
+from moderation.documents.mistakes import Mistake, PolicyMistakes
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.policy_set import PolicySet
-from moderation.policy.language.mistakes import Mistake, PolicyMistakes
 from moderation.policy.load import Examination, examine
 
 _DEBOUNCE_MS: Final = 200

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from moderation.documents.mistakes import Mistake, PolicyMistakes, nearest
+from moderation.documents.source import Source, parse, read
 from moderation.events import Verdict
 from moderation.policy.compile.effective import (
     EffectivePolicy,
@@ -23,9 +25,7 @@ from moderation.policy.compile.effective import (
 from moderation.policy.compile.list_files import ListReader
 from moderation.policy.engine.policy_set import PolicySet
 from moderation.policy.language.expressions import compile_expression
-from moderation.policy.language.mistakes import Mistake, PolicyMistakes, nearest
 from moderation.policy.language.schema import PolicyFile
-from moderation.policy.language.source import Source, parse, read
 from moderation.policy.language.validate import validate
 
 

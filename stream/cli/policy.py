@@ -34,8 +34,8 @@ Scores = Annotated[
 @policy.command()
 def check(folder: Folder = Path("policies"), *, as_json: AsJson = False) -> None:
     """Check every policy file and say all mistakes of all files at once. Exit 1 if there are any."""
+    from moderation.documents.mistakes import count, render
     from moderation.policy import examine
-    from moderation.policy.language.mistakes import count, render
     from stream.cli.policy_output import print_json
 
     found = examine(folder)

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from moderation.documents.mistakes import nearest
 from moderation.errors import ConfigurationError
 from moderation.events import ScoredEvent, Surface, Verdict
 from moderation.policy import EffectivePolicy, PolicyMistakes, PolicySet
-from moderation.policy.language.mistakes import nearest
 from moderation.policy.language.suitability import TIERS
 from moderation.policy.tools.overlay import tried
 from moderation.policy.tools.recorded import scored_events

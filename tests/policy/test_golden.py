@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from moderation.documents.mistakes import render
 from moderation.policy import PolicyMistakes, examine, load
-from moderation.policy.language.mistakes import render
 
 GOLDEN = Path(__file__).parent / "golden"
 FOLDERS = sorted(path for path in GOLDEN.iterdir() if path.is_dir())

@@ -8,10 +8,10 @@ import jsonschema
 import pytest
 import yaml
 
+from moderation.documents.source import MAX_BYTES, read
 from moderation.policy import examine_text, load
 from moderation.policy.language.expressions import FIELDS
 from moderation.policy.language.schema import PolicyFile, json_schema
-from moderation.policy.language.source import MAX_BYTES, read
 from moderation.policy.language.suitability import TIERS, cuts
 
 ROOT = Path(__file__).parents[2]

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from moderation.documents.mistakes import Mistake
+from moderation.documents.source import Source
 from moderation.events import Verdict
 from moderation.policy.compile.effective import NamedList
 from moderation.policy.compile.lists import DigestSet, HashBank, ListFile, canonical, read_list
 from moderation.policy.language.checks import written_files
-from moderation.policy.language.mistakes import Mistake
 from moderation.policy.language.schema import Entries, HashEntries, PolicyFile
-from moderation.policy.language.source import Source
 
 
 class ListReader:

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from pydantic_core import PydanticCustomError
 
+from moderation.documents.source import NodePath, Source
 from moderation.policy.compile.lists import KINDS, EntryMistake, canonical
 from moderation.policy.language.fields import moment
-from moderation.policy.language.source import NodePath, Source
 
 _IDENTITIES: Final = ("organisation", "client", "campaign")
 _ONE_OWNER: Final = "one of client, organisation, campaign"

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import cel
 
+from moderation.documents.mistakes import nearest
 from moderation.labels import LABELS
-from moderation.policy.language.mistakes import nearest
 
 MAX_LENGTH: Final = 2000
 FIELDS: Final[Mapping[str, str]] = {

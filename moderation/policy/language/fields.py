@@ -11,10 +11,10 @@ import iso3166
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from moderation.documents.mistakes import nearest
 from moderation.events import Surface, Verdict
 from moderation.labels import LABELS, TOP_LABELS
 from moderation.policy.language.expressions import ExpressionMistake, compile_expression
-from moderation.policy.language.mistakes import nearest
 from moderation.policy.language.suitability import TIERS
 
 NEVER: Final = float("inf")

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from moderation.documents.mistakes import dotted, nearest
+from moderation.documents.source import NodePath, Source
 from moderation.events import one_line
 from moderation.policy.language.checks import check_beyond_schema, check_cuts, written_path
-from moderation.policy.language.mistakes import dotted, nearest
 from moderation.policy.language.schema import PolicyFile
-from moderation.policy.language.source import NodePath, Source
 
 _EXPECTED: Final = {
     "string_type": ("a text", ""),

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from moderation.documents.mistakes import Mistake, nearest
+from moderation.documents.source import Source, read
 from moderation.events import AdContext, Decision, ImageFacts, ModelStamp, Probability, ScoredEvent, Status, Surface
 from moderation.labels import LABELS
 from moderation.policy.compile.effective import EffectivePolicy
-from moderation.policy.language.mistakes import Mistake, nearest
-from moderation.policy.language.source import Source, read
 from moderation.policy.tools.diff import NONE, Decides
 
 OTHER: Final = "other"

@@ -4,9 +4,9 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
+from moderation.documents.mistakes import PolicyMistakes
 from moderation.errors import ConfigurationError
 from moderation.policy.engine.policy_set import PolicySet
-from moderation.policy.language.mistakes import PolicyMistakes
 from moderation.policy.tools.cases import cases_path, run_cases
 from moderation.policy.tools.overlay import tried
 from moderation.policy.tools.scaffold import Answers, cases_text, policy_text

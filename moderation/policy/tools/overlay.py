@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from moderation.documents.source import parse
 from moderation.errors import ConfigurationError
-from moderation.policy.language.source import parse
 from moderation.policy.load import Examination, examine, examine_text, policy_files
 
 _SHADOW = re.compile(r"^shadow:\s*true\b", re.MULTILINE)

@@ -13,10 +13,10 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
+from moderation.documents.mistakes import nearest
 from moderation.errors import ConfigurationError
 from moderation.events import ScoredEvent, Verdict, one_line
 from moderation.labels import LABELS
-from moderation.policy.language.mistakes import nearest
 
 BATCH: Final = 512
 KEYS: Final = ("event_id", "content_sha256")

@@ -1,4 +1,4 @@
-"""What is wrong in a policy file, said so that its author can mend it without asking."""
+"""What is wrong in a file that a person wrote, said so that its author can mend it without asking."""
 
 import difflib
 from collections.abc import Iterable, Sequence

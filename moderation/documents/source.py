@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from moderation.policy.language.mistakes import Mistake, dotted
+from moderation.documents.mistakes import Mistake, dotted
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 24

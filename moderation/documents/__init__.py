@@ -1,0 +1,1 @@
+"""Files that people write: strict YAML with a place for every value, and mistakes that name their place."""
