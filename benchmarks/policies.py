@@ -31,13 +31,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderation.events import AdContext, Decision, ModelStamp, ScoredEvent, Status, Surface, Verdict
-from moderation.labels import LABELS
+from moderation.labels import shipped_catalogue
 from moderation.policy import PolicySet, load
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.arrays import PolicyArrays, score_matrix
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 MODEL = ModelStamp(name="brand_safety", version="1", preprocessing="squash-area-1", calibration="benchmark")
+LABELS = shipped_catalogue().names
 LEVELS = {Verdict.ALLOW: 0, Verdict.REVIEW: 1, Verdict.BLOCK: 2}
 
 
@@ -70,7 +71,7 @@ def scored_events(images: int, draw: random.Random) -> list[ScoredEvent]:
 
 
 def by_arrays(arrays: PolicyArrays, events: list[ScoredEvent]) -> NDArray[np.uint8]:
-    return arrays.at(Surface.CREATIVE, "DE").levels(arrays.ranks(score_matrix(events)))
+    return arrays.at(Surface.CREATIVE, "DE").levels(arrays.ranks(score_matrix(events, LABELS)))
 
 
 Limits = list[tuple[str, float, float]]
@@ -149,7 +150,7 @@ def run(clients: int, images: int, repeats: int) -> dict[str, Any]:
     draw = random.Random(20261122)
     with loaded(clients, draw) as (policies, load_s, memory_mib):
         events = scored_events(images, draw)
-        arrays = PolicyArrays(policies.policies)
+        arrays = PolicyArrays(policies.policies, LABELS)
         limits = [plain_limits(policy) for policy in policies.policies]
         programs = [cel_program(each) for each in limits]
         timings, share = Timings(), 0.0

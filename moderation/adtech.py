@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final
 
-from moderation.adtech_data import ids, rows
+from moderation.adtech_data import rows
 from moderation.events import AdContext, AdtechTerms, Reason, Status, Suitability, Surface, Verdict
+from moderation.labels import LabelCatalogue, LabelTerms
 
 PENDING, PRE_APPROVED, APPROVED, DENIED = 1, 2, 3, 4
 """AdCOM 1.0, List: Audit Status Codes (the ones a single decision can reach)."""
@@ -21,16 +22,6 @@ NOT_ALLOWED: Final = (Verdict.REVIEW, Verdict.BLOCK)
 _NO_CONTEXT: Final = AdContext()
 LOSS_NO_DATA, LOSS_PENDING, LOSS_DENIED = 10, 201, 202
 """OpenRTB 3.0, List: Loss Reason Codes (the ones that do not come from a table)."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelTerms:
-    """How one label reads on one surface (a row of `labels.tsv`)."""
-
-    cat: tuple[str, ...]
-    risk: str | None
-    attr: tuple[int, ...]
-    loss: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +35,26 @@ class RuleTerms:
     loss: int | None
 
 
-def terms(
+def terms(  # noqa: PLR0913 - all that the words depend on
     verdict: Verdict,
     reasons: Sequence[Reason],
     surface: Surface,
     status: Status,
     context: AdContext = _NO_CONTEXT,
     *,
+    labels: LabelCatalogue,
     audit_sample: bool = False,
 ) -> AdtechTerms:
     """What the decision says to an exchange or a bidder.
 
-    reasons: every rule that fired, the deciding one first. Cost is a dictionary look-up once a combination
-    of verdict, rules and labels was seen; only the feedback is written anew.
+    reasons: every rule that fired, the deciding one first.
+    labels:  the catalogue that says what each label reads as.
+
+    Cost is a dictionary look-up once a combination of verdict, rules and labels was seen; only the feedback is
+    written anew.
     """
     fired = tuple((r.rule, r.label, r.verdict) for r in reasons)
-    base = _terms(verdict, fired, surface, status is Status.OK, audit_sample)
+    base = _terms(labels, verdict, fired, surface, status is Status.OK, audit_sample)
     changes: dict[str, object] = {}
     if fired:
         changes["audit_feedback"] = tuple(_feedback(r) for r in reasons if r.verdict in NOT_ALLOWED)
@@ -70,6 +65,7 @@ def terms(
 
 @lru_cache(maxsize=16384)
 def _terms(
+    labels: LabelCatalogue,
     verdict: Verdict,
     fired: tuple[tuple[str, str | None, Verdict], ...],
     surface: Surface,
@@ -77,14 +73,15 @@ def _terms(
     sampled: bool,
 ) -> AdtechTerms:
     described = [
-        (_label(surface, label), v)
+        (labels.terms(surface, label), v)
         for rule, label, v in fired
         if label is not None and v in NOT_ALLOWED and _rule(rule).complete
     ]
     deciding = fired[0] if fired else ("", None, verdict)
+    seen = labels.terms(surface, deciding[1] or "")
     return AdtechTerms(
         audit_status=_audit_status(verdict, _rule(deciding[0]), examined, sampled),
-        loss_code=_loss_code(verdict, deciding[0], deciding[1]) if surface is Surface.CREATIVE else None,
+        loss_code=_loss_code(verdict, deciding[0], seen.loss) if surface is Surface.CREATIVE else None,
         cattax=CATTAX[surface],
         cat=_distinct(cat for found, _ in described for cat in found.cat),
         attr=tuple(sorted({attr for found, _ in described for attr in found.attr})),
@@ -98,13 +95,12 @@ def _audit_status(verdict: Verdict, rule: RuleTerms, examined: bool, sampled: bo
     return DENIED if verdict is Verdict.BLOCK and rule.complete else PENDING
 
 
-def _loss_code(verdict: Verdict, rule: str, label: str | None) -> int | None:
+def _loss_code(verdict: Verdict, rule: str, by_label: int | None) -> int | None:
     if verdict is Verdict.ALLOW:
         return None
     family = _rule(rule)
     if not family.complete or verdict is Verdict.REVIEW:
         return family.loss if family.loss == LOSS_NO_DATA else LOSS_PENDING
-    by_label = _label(Surface.CREATIVE, label).loss if label else None
     return family.loss or by_label or LOSS_DENIED
 
 
@@ -132,31 +128,12 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
 
 
 @cache
-def label_table() -> dict[tuple[Surface, str], LabelTerms]:
-    """(surface, label) → terms, from `labels.tsv`."""
-    return {
-        (Surface(row["surface"]), row["label"]): LabelTerms(
-            cat=ids(row["cat"]),
-            risk=row["risk"] or None,
-            attr=tuple(int(attr) for attr in ids(row["attr"])),
-            loss=int(row["loss"]) if row["loss"] else None,
-        )
-        for row in rows("labels")
-    }
-
-
-@cache
 def rule_table() -> dict[str, RuleTerms]:
     """Rule family → terms, from `rules.tsv`."""
     return {
         row["rule"]: RuleTerms(row["complete"] == "yes", int(row["loss"]) if row["loss"] else None)
         for row in rows("rules")
     }
-
-
-def _label(surface: Surface, label: str) -> LabelTerms:
-    """A label that the table does not know describes nothing; it is still a reason."""
-    return label_table().get((surface, label), LabelTerms((), None, (), None))
 
 
 @lru_cache(maxsize=16384)

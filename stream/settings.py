@@ -29,6 +29,7 @@ from pydantic_settings import (
 )
 
 from moderation.errors import ConfigurationError
+from moderation.labels import LabelCatalogue, read_catalogue, shipped_catalogue
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -168,6 +169,7 @@ class Settings(BaseSettings):
     images: ImageSettings = ImageSettings()
     fetch: FetchSettings = FetchSettings()
     policies: Path = Field(Path("policies"), description="Folder of the policy files.")
+    catalogue: Path | None = Field(None, description="Label catalogue (YAML); without it the shipped one.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
@@ -185,6 +187,10 @@ class Settings(BaseSettings):
             file_secret_settings, secrets_dir_missing="error", secrets_nested_delimiter="__"
         )
         return env_settings, secrets, init_settings
+
+    def labels(self) -> LabelCatalogue:
+        """The label catalogue that is named, else the shipped one. Raises CatalogueMistakes."""
+        return read_catalogue(self.catalogue) if self.catalogue else shipped_catalogue()
 
 
 def read_settings(file: Path | None = None) -> Settings:

@@ -21,7 +21,7 @@ def run_decide(settings: Settings) -> None:
     """The deciding worker. Raises PolicyError if a policy file is wrong at the start."""
     prepare(settings)
     news = PolicyNews(settings)
-    policies = LivePolicies(settings.policies, news.tell)
+    policies = LivePolicies(settings.policies, news.tell, settings.labels())
     policies.start()
     try:
         clients = len(policies.current().clients)
@@ -40,7 +40,7 @@ def run_replay(settings: Settings, since: datetime) -> None:
     another change of policy begins anew.
     """
     prepare(settings)
-    policies = load(settings.policies)
+    policies = load(settings.policies, settings.labels())
     group = f"{settings.application}-replay-{policies.hash[:12]}-{since:%Y%m%dT%H%M%SZ}"
     start_group_at(settings.kafka, group, settings.topics.scores, int(since.timestamp() * 1000))
     settings = _with_batches_for(settings, len(policies.clients))

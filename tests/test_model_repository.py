@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from moderation.images import PREPROCESSING
-from moderation.labels import LABELS
 from moderation.training.graph.assemble import assemble, read_labels
+from tests.catalogue import LABELS
 
 MODEL = Path(__file__).parent.parent / "model_repository" / "brand_safety"
 CONFIGS = ("config.pbtxt", "configs/onnxruntime.pbtxt", "configs/tensorrt.pbtxt")

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 from moderation.adtech_data import SENSITIVE, ids, rows, sources, values
 from moderation.errors import ConfigurationError
+from moderation.events import Surface
+from moderation.labels import LabelCatalogue, shipped_catalogue
 
 _KEPT = {"content": {SENSITIVE}, "risk": {"MRkz4Q"}}
 
@@ -75,14 +77,14 @@ def list_rows(text: str, anchor: str) -> Iterator[Value]:
             yield Value(value.strip(), "", " ".join(name.split()).rstrip("."))
 
 
-def wanted() -> dict[str, set[str]]:
+def wanted(labels: LabelCatalogue) -> dict[str, set[str]]:
     """List → ids that the mapping uses, and their ancestors and neighbours that tests rely on."""
     kept = {name: set(known) for name, known in values().items()}
-    for row in rows("labels"):
-        kept["content" if row["surface"] == "page" else "product"].update(ids(row["cat"]))
-        kept["risk"].update(ids(row["risk"]))
-        kept["attr"].update(ids(row["attr"]))
-        kept["loss"].update(ids(row["loss"]))
+    for surface, terms in ((surface, terms) for label in labels.labels for surface, terms in label.terms.items()):
+        kept["content" if surface is Surface.PAGE else "product"].update(terms.cat)
+        kept["risk"].update(ids(terms.risk or ""))
+        kept["attr"].update(map(str, terms.attr))
+        kept["loss"].update(ids(str(terms.loss or "")))
     for row in rows("rules"):
         kept["loss"].update(ids(row["loss"]))
     return {name: found | _KEPT.get(name, set()) for name, found in kept.items()}
@@ -102,12 +104,13 @@ def _standard(checkouts: Path, source: dict[str, Any]) -> dict[str, Value]:
 
 def table(checkouts: Path) -> str:
     """The text of `values.tsv` as the standards have it. Raises ConfigurationError naming what is missing."""
+    kept = wanted(shipped_catalogue())
     lines = ["list\tid\tparent\tname"]
     for name, source in sources()["lists"].items():
         standard = _standard(checkouts, source)
-        if missing := sorted(wanted()[name] - standard.keys()):
+        if missing := sorted(kept[name] - standard.keys()):
             raise ConfigurationError(f"{source['title']} has no id {', '.join(missing)}")
-        lines += ["\t".join((name, *value)) for key, value in standard.items() if key in wanted()[name]]
+        lines += ["\t".join((name, *value)) for key, value in standard.items() if key in kept[name]]
     return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from watchfiles import watch
 
 from moderation.documents.mistakes import Mistake, PolicyMistakes
+from moderation.labels import LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.policy_set import PolicySet
 from moderation.policy.load import Examination, examine
@@ -62,8 +63,11 @@ class LivePolicies:
     one snapshot. `on_event` is called from the watching thread.
     """
 
-    def __init__(self, directory: Path, on_event: Callable[[PolicyEvent], None]) -> None:
+    def __init__(
+        self, directory: Path, on_event: Callable[[PolicyEvent], None], labels: LabelCatalogue | None = None
+    ) -> None:
         self._directory = directory
+        self._labels = labels
         self._on_event = on_event
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -72,7 +76,7 @@ class LivePolicies:
 
     def start(self) -> None:
         """Load the folder and begin to watch it. Raises PolicyMistakes if any file is wrong."""
-        examination = examine(self._directory)
+        examination = examine(self._directory, self._labels)
         if examination.mistakes:
             raise PolicyMistakes(examination.mistakes)
         self._snapshot = PolicySet(examination.policies).prepared()
@@ -96,7 +100,7 @@ class LivePolicies:
     def refresh(self) -> None:
         """Check the folder now, as a change on disk would."""
         before = self.current()
-        examination = examine(self._directory)
+        examination = examine(self._directory, self._labels)
         kept = _kept(before.policies, examination)
         after = PolicySet(_in_order([*examination.policies, *kept]))
         if after.hash != before.hash:

@@ -8,6 +8,7 @@ from pathlib import Path
 from moderation.documents.mistakes import Mistake, PolicyMistakes, nearest
 from moderation.documents.source import Source, parse, read
 from moderation.events import Verdict
+from moderation.labels import LabelCatalogue, shipped_catalogue
 from moderation.policy.compile.effective import (
     EffectivePolicy,
     Leaf,
@@ -25,7 +26,7 @@ from moderation.policy.compile.effective import (
 from moderation.policy.compile.list_files import ListReader
 from moderation.policy.engine.policy_set import PolicySet
 from moderation.policy.language.expressions import compile_expression
-from moderation.policy.language.schema import PolicyFile
+from moderation.policy.language.schema import PolicyFile, policy_file
 from moderation.policy.language.validate import validate
 
 
@@ -54,27 +55,33 @@ class Examination:
     files: tuple[str, ...]
 
 
-def load(directory: Path) -> PolicySet:
-    """Every policy of a folder. Raises PolicyMistakes (a PolicyError) with every mistake of every file."""
-    examination = examine(directory)
+def load(directory: Path, labels: LabelCatalogue | None = None) -> PolicySet:
+    """Every policy of a folder. Raises PolicyMistakes (a PolicyError) with every mistake of every file.
+
+    labels: what policies may name; the shipped catalogue if not given.
+    """
+    examination = examine(directory, labels)
     if examination.mistakes:
         raise PolicyMistakes(examination.mistakes)
     return PolicySet(examination.policies)
 
 
-def examine(directory: Path) -> Examination:
+def examine(directory: Path, labels: LabelCatalogue | None = None) -> Examination:
     """Check a folder without raising: the good policies and all mistakes."""
-    files = [_read(path) for path in policy_files(directory)]
+    labels = labels or shipped_catalogue()
+    files = [_checked(read(path, str(path)), path, labels) for path in policy_files(directory)]
     if not files:
         problem = "no policy files here" if directory.is_dir() else "there is no such folder"
         nothing = Mistake(str(directory), 0, 0, "", problem, "a folder with one YAML file per client")
         return Examination((), (nothing,), ())
-    return _resolve(files, directory)
+    return _resolve(files, directory, labels)
 
 
-def examine_text(texts: Mapping[str, str], directory: Path) -> Examination:
+def examine_text(texts: Mapping[str, str], directory: Path, labels: LabelCatalogue | None = None) -> Examination:
     """As `examine`, for policies that are not on disk (by file name); list files are read below `directory`."""
-    return _resolve([_checked(parse(text, name), directory / name) for name, text in texts.items()], directory)
+    labels = labels or shipped_catalogue()
+    files = [_checked(parse(text, name), directory / name, labels) for name, text in texts.items()]
+    return _resolve(files, directory, labels)
 
 
 def policy_files(directory: Path) -> list[Path]:
@@ -85,15 +92,11 @@ def policy_files(directory: Path) -> list[Path]:
     )
 
 
-def _read(path: Path) -> _File:
-    return _checked(read(path, str(path)), path)
+def _checked(source: Source, path: Path, labels: LabelCatalogue) -> _File:
+    return _File(source, path, validate(source, labels))
 
 
-def _checked(source: Source, path: Path) -> _File:
-    return _File(source, path, validate(source))
-
-
-def _resolve(files: Sequence[_File], directory: Path) -> Examination:
+def _resolve(files: Sequence[_File], directory: Path, labels: LabelCatalogue) -> Examination:
     _refuse_twins(files)
     by_name = {file.name: file for file in reversed(files) if file.name}
     _check_parents(files, by_name)
@@ -101,9 +104,8 @@ def _resolve(files: Sequence[_File], directory: Path) -> Examination:
     for file in files:
         reader.check(file.source, file.path.parent)
     merged: dict[str, _Merged] = {}
-    policies = [
-        policy for file in _parents_first(files, by_name) if (policy := _effective(file, merged, reader)) is not None
-    ]
+    effective = (_effective(file, merged, reader, labels) for file in _parents_first(files, by_name))
+    policies = [policy for policy in effective if policy is not None]
     mistakes = {m for file in files for m in file.source.mistakes} | set(reader.mistakes)
     good = tuple(sorted(policies, key=lambda p: (p.key, p.shadow, p.file)))
     return Examination(good, tuple(sorted(mistakes)), tuple(file.source.file for file in files))
@@ -173,17 +175,19 @@ class _Merged:
     client: str
 
 
-def _effective(file: _File, merged: dict[str, _Merged], reader: ListReader) -> EffectivePolicy | None:
+def _effective(
+    file: _File, merged: dict[str, _Merged], reader: ListReader, labels: LabelCatalogue
+) -> EffectivePolicy | None:
     """The file over its parents; None for an organisation and for what may not go live."""
     policy = file.policy
     assert policy is not None  # noqa: S101 - only validated files come here
-    leaves, parent = own_leaves(reader.rooted(policy, file.path.parent), _origins(file.source)), None
+    leaves, parent = own_leaves(reader.rooted(policy, file.path.parent), _origins(file.source), labels), None
     if policy.extends:
         parent = merged.get(policy.extends)
         leaves = inherit(parent.leaves, leaves) if parent else leaves
     leaves = _with_client(leaves, parent, policy)
-    settings = PolicyFile.model_validate(nested(leaves))
-    limits = resolve_limits(settings, leaves)
+    settings = policy_file(nested(leaves), labels)
+    limits = resolve_limits(settings, leaves, labels)
     _check_review_below_block(file.source, limits.values())
     _check_merged_dates(file.source, settings)
     lists, hashes = reader.lists(settings)
@@ -194,7 +198,7 @@ def _effective(file: _File, merged: dict[str, _Merged], reader: ListReader) -> E
         merged[file.name] = _Merged(leaves, files, sound, settings.client or "")
     if policy.organisation or not sound:
         return None
-    firing_limits = {place: firing(each) for place, each in limits.items()}
+    firing_limits = {place: firing(each, labels) for place, each in limits.items()}
     return EffectivePolicy(
         settings=settings,
         leaves=leaves,
@@ -202,8 +206,9 @@ def _effective(file: _File, merged: dict[str, _Merged], reader: ListReader) -> E
         files=(*files, *reader.files(settings)),
         limits=firing_limits,
         lists=lists,
-        expressions={name: compile_expression(rule.when) for name, rule in settings.rules.items()},
-        hash=policy_hash(leaves, hashes),
+        expressions={name: compile_expression(rule.when, labels.names) for name, rule in settings.rules.items()},
+        hash=policy_hash(leaves, hashes, labels),
+        labels=labels,
     )
 
 

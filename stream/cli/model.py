@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from stream.cli.options import AsJson
+from stream.cli.options import AsJson, Catalogue
 
 Recipe = Annotated[Path, typer.Option("--recipe", help="YAML that decides what is made.", dir_okay=False)]
 Work = Annotated[Path, typer.Option("--work", help="Folder for what is slow to make; a second run uses it.")]
@@ -72,14 +72,20 @@ def evaluate(
     typer.echo(f"wrote {made.people}", err=True)
 
 
-def export(recipe: Recipe = Path("recipes/brand_safety.yaml"), work: Work = _WORK, manifest: Manifest = None) -> None:
+def export(
+    recipe: Recipe = Path("recipes/brand_safety.yaml"),
+    work: Work = _WORK,
+    manifest: Manifest = None,
+    catalogue: Catalogue = None,
+) -> None:
     """Write the checkpoint in WORK as a Triton model; int8 ships only where it is as good as fp32."""
     with _clear_errors("train"):
         from moderation.training import recipe as recipes
         from moderation.training.measure import examine
+        from stream.cli.options import labels_of
 
         with _progress() as told:
-            text = examine.export_checkpoint(recipes.read(recipe, manifest), work, told)
+            text = examine.export_checkpoint(recipes.read(recipe, manifest), work, labels_of(catalogue), told)
     typer.echo(text)
 
 

@@ -1,11 +1,25 @@
 """Options that several commands share, declared once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from moderation.labels import LabelCatalogue
 
 SettingsFile = Annotated[
     Path | None, typer.Option("--settings", help="YAML file; the environment (ADJUDICATE_…) wins over it.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead of a table.")]
+Catalogue = Annotated[
+    Path | None, typer.Option("--catalogue", help="Label catalogue (YAML); else the settings' or the shipped one.")
+]
+
+
+def labels_of(catalogue: Path | None, settings: Path | None = None) -> "LabelCatalogue":
+    """The catalogue that a command was given, else that of the settings. Raises CatalogueMistakes."""
+    from moderation.labels import read_catalogue
+    from stream.settings import read_settings
+
+    return read_catalogue(catalogue) if catalogue else read_settings(settings).labels()

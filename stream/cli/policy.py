@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from stream.cli.options import AsJson, SettingsFile
+from stream.cli.options import AsJson, Catalogue, SettingsFile, labels_of
 
 policy = typer.Typer(
     name="policy", help="Check, test, explain, compare and start clients' policies.", no_args_is_help=True
@@ -32,13 +32,13 @@ Scores = Annotated[
 
 
 @policy.command()
-def check(folder: Folder = Path("policies"), *, as_json: AsJson = False) -> None:
+def check(folder: Folder = Path("policies"), *, catalogue: Catalogue = None, as_json: AsJson = False) -> None:
     """Check every policy file and say all mistakes of all files at once. Exit 1 if there are any."""
     from moderation.documents.mistakes import count, render
     from moderation.policy import examine
     from stream.cli.policy_output import print_json
 
-    found = examine(folder)
+    found = examine(folder, labels_of(catalogue))
     if as_json:
         print_json({"files": list(found.files), "mistakes": [m.as_json() for m in found.mistakes]})
     elif found.mistakes:
@@ -51,12 +51,13 @@ def check(folder: Folder = Path("policies"), *, as_json: AsJson = False) -> None
 
 
 @policy.command()
-def test(
+def test(  # noqa: PLR0913 - one for each option
     folder: Folder = Path("policies"),
     *,
     client: Clients = None,
     min_coverage: Annotated[float, typer.Option(help="Fail below this share of rules fired, 0..1.")] = 0.0,
     junit: Annotated[Path | None, typer.Option(help="Also write a JUnit XML file.")] = None,
+    catalogue: Catalogue = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
@@ -66,7 +67,7 @@ def test(
     from stream.cli.policy_inputs import moment, policy_of
     from stream.cli.policy_output import print_json, print_results, write_junit
 
-    policies = load(folder)
+    policies = load(folder, labels_of(catalogue))
     chosen = [policy_of(policies, name) for name in client] if client else policies.policies
     results = [run_cases(policies, each, moment(now)) for each in chosen]
     covered = all(result.coverage >= min_coverage for result in results)
@@ -93,6 +94,7 @@ def explain(  # noqa: PLR0913 - one for each option
     country: Annotated[str | None, typer.Option(help="With --image: where it would be shown.")] = None,
     policies: Policies = Path("policies"),
     settings: SettingsFile = None,
+    catalogue: Catalogue = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
@@ -102,7 +104,7 @@ def explain(  # noqa: PLR0913 - one for each option
     from stream.cli.policy_inputs import moment, policy_of, recorded_event, scored_now
     from stream.cli.policy_output import print_explanation, print_json
 
-    asked = policy_of(load(policies), client)
+    asked = policy_of(load(policies, labels_of(catalogue, settings)), client)
     about = scored_now(image, surface, country, settings) if image else recorded_event(scores, event, settings)
     found = tool.explain(asked, about, moment(now))
     print_json(found.as_json()) if as_json else print_explanation(found)
@@ -120,6 +122,7 @@ def diff(  # noqa: PLR0913 - one for each option
     ] = None,
     html: Html = None,
     settings: SettingsFile = None,
+    catalogue: Catalogue = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
@@ -132,7 +135,8 @@ def diff(  # noqa: PLR0913 - one for each option
 
     folder = before if before.is_dir() else before.parent
     only = set(client or ()) or {name for place in (before, after) if (name := client_of(place))}
-    old, new, at = tried_policies(before, folder), tried_policies(after, folder), moment(now)
+    names, at = labels_of(catalogue, settings), moment(now)
+    old, new = tried_policies(before, folder, names), tried_policies(after, folder, names)
     require_clients(only, old, new)
     sides = of_clients(old, only), of_clients(new, only)
     with scores_with_progress(scores, settings) as events:
@@ -158,6 +162,7 @@ def backtest(  # noqa: PLR0913 - one for each option
     policies: Policies = Path("policies"),
     html: Html = None,
     settings: SettingsFile = None,
+    catalogue: Catalogue = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
@@ -169,7 +174,8 @@ def backtest(  # noqa: PLR0913 - one for each option
     from stream.cli.policy_inputs import moment, policy_of, scores_with_progress, share, thresholds
     from stream.cli.policy_output import print_backtest, print_json
 
-    asked, known, at = policy_of(load(policies), client), truths(labels), moment(now)
+    asked = policy_of(load(policies, labels_of(catalogue, settings)), client)
+    known, at = truths(labels, asked.labels), moment(now)
     promises = sorted(share("at-most", each) for each in at_most) if at_most else tool.PROMISES
     with scores_with_progress(scores, settings) as events:
         result = tool.backtest(asked, events, known, at, cuts=thresholds(asked), promises=promises)
@@ -179,13 +185,15 @@ def backtest(  # noqa: PLR0913 - one for each option
 
 
 @policy.command()
-def effective(client: Client, *, policies: Policies = Path("policies"), as_json: AsJson = False) -> None:
+def effective(
+    client: Client, *, policies: Policies = Path("policies"), catalogue: Catalogue = None, as_json: AsJson = False
+) -> None:
     """Print a client's policy with everything it inherits, each value with the file and line it is from."""
     from moderation.policy import load
     from stream.cli.policy_inputs import policy_of
     from stream.cli.policy_output import print_effective, print_json
 
-    asked = policy_of(load(policies), client)
+    asked = policy_of(load(policies, labels_of(catalogue)), client)
     if not as_json:
         print_effective(asked)
         return
@@ -214,6 +222,7 @@ def new(  # noqa: PLR0913 - one for each option
     extends: Annotated[str | None, typer.Option(help="Organisation whose policy it changes.")] = None,
     description: Annotated[str | None, typer.Option(help="For people.")] = None,
     policies: Policies = Path("policies"),
+    catalogue: Catalogue = None,
     ask: Annotated[bool, typer.Option("--ask", help="Ask for what is not given.")] = False,
 ) -> None:
     """Write a starting policy and its cases; both pass `check` and `test`, or nothing is written."""
@@ -225,9 +234,11 @@ def new(  # noqa: PLR0913 - one for each option
         tier = tier or typer.prompt("Mildest risk kept away (floor, high, medium, low)", default="medium")
         undeclared = undeclared or typer.prompt("Political images that nobody declared get", default="review")
         on_error = typer.prompt("What cannot be examined gets", default=on_error)
-    own = {"violence": violence, "adult": adult, "political": political}
+    labels = labels_of(catalogue)
+    own = dict.fromkeys(labels.tiered_names) | {"violence": violence, "adult": adult, "political": political}
     answers = Answers(
         client=client,
+        labels=labels,
         tiers={label: given.tier(label if word else "tier", word or tier or "medium") for label, word in own.items()},
         extends=extends,
         description=description,

@@ -9,8 +9,8 @@ from pathlib import Path
 from moderation.documents.mistakes import nearest
 from moderation.errors import ConfigurationError
 from moderation.events import ScoredEvent, Surface, Verdict
+from moderation.labels import TIERS, LabelCatalogue
 from moderation.policy import EffectivePolicy, PolicyMistakes, PolicySet
-from moderation.policy.language.suitability import TIERS
 from moderation.policy.tools.overlay import tried
 from moderation.policy.tools.recorded import scored_events
 from stream.cli.policy_output import progress
@@ -34,9 +34,9 @@ def policy_of(policies: PolicySet, name: str) -> EffectivePolicy:
     raise ConfigurationError(f"no policy for {name}; {hint}")
 
 
-def tried_policies(place: Path, among: Path) -> PolicySet:
+def tried_policies(place: Path, among: Path, labels: LabelCatalogue) -> PolicySet:
     """A folder, or a file tried out in a folder. Raises PolicyMistakes."""
-    found = tried(place, among)
+    found = tried(place, among, labels)
     if found.mistakes:
         raise PolicyMistakes(found.mistakes)
     return PolicySet(found.policies)

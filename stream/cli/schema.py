@@ -1,4 +1,4 @@
-"""`adjudicate schema`: the wire contracts as JSON Schema, and their field tables in docs/events.md."""
+"""`adjudicate schema`: the wire contracts and the policy language as JSON Schema; field tables in docs/events.md."""
 
 import json
 import sys
@@ -9,6 +9,8 @@ import typer
 from pydantic import BaseModel
 
 from moderation.events import Decision, ImageEvent, Reject, ScoredEvent
+from moderation.labels import LabelCatalogue
+from stream.cli.options import Catalogue, labels_of
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 BEGIN, END = "<!-- fields of {} -->", "<!-- end of {} -->"
@@ -27,6 +29,13 @@ def schema_text(model: type[BaseModel]) -> str:
     """JSON Schema (draft 2020-12) of what is on the wire, indented, ending in a newline."""
     schema = {"$schema": DIALECT, **model.model_json_schema(mode="validation")}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def policy_schema_text(labels: LabelCatalogue) -> str:
+    """JSON Schema of a policy file that may name the labels of a catalogue."""
+    from moderation.policy.language.schema import json_schema
+
+    return json.dumps(json_schema(labels), indent=2, ensure_ascii=False) + "\n"
 
 
 def field_table(model: type[BaseModel]) -> str:
@@ -95,10 +104,12 @@ def schema(
         Path | None, typer.Option(help="Page whose field tables are filled.", show_default="docs/events.md")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file is stale.")] = False,
+    catalogue: Catalogue = None,
 ) -> None:
-    """Write the wire contracts as JSON Schema (one file each) and the field tables of the events page."""
+    """Write the wire contracts and the policy language as JSON Schema, and the field tables of the events page."""
     page = page or (Path("docs/events.md") if Path("docs/events.md").exists() else None)
     fresh = {out / f"{name}.schema.json": schema_text(model) for name, model in CONTRACTS.items()}
+    fresh[out / "policy.schema.json"] = policy_schema_text(labels_of(catalogue))
     if page:
         fresh[page] = with_tables(page.read_text("utf-8"))
     stale = [path for path, text in fresh.items() if not path.exists() or path.read_text("utf-8") != text]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from stream.history import ClientsOf, History, Topics
     from stream.kafka import Record
-    from stream.settings import KafkaSettings
+    from stream.settings import KafkaSettings, Settings
     from stream.verify import Findings
 
 _SHOWN = 20
@@ -60,7 +60,7 @@ def verify(  # noqa: PLR0913, PLR0917 - each is an option of the command
         scores,
     )
     everyone = frozenset(name.strip() for name in clients.split(",")) if clients is not None else None
-    history, findings = examine(read.kafka, topics, _clients_of(policies), everyone, wait, Console(stderr=True))
+    history, findings = examine(read.kafka, topics, _clients_of(policies, read), everyone, wait, Console(stderr=True))
     if as_json:
         typer.echo(json.dumps(as_report(history, findings), indent=2, default=str))
     else:
@@ -102,14 +102,14 @@ def _named(item: tuple[object, ...]) -> dict[str, object]:
     return item._asdict() if hasattr(item, "_asdict") else {"place": item}
 
 
-def _clients_of(policies: Path | None) -> "ClientsOf":
+def _clients_of(policies: Path | None, settings: "Settings") -> "ClientsOf":
     from stream.history import clients_by_history, clients_by_policies
 
     if policies is None:
         return clients_by_history
     from moderation.policy import load
 
-    return clients_by_policies(load(policies))
+    return clients_by_policies(load(policies, settings.labels()))
 
 
 def _counted(records: "Iterable[Record]", what: str, console: "Console | None") -> "Iterable[Record]":

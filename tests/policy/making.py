@@ -7,8 +7,8 @@ from textwrap import dedent
 from typing import Any
 
 from moderation.events import Decision, ModelStamp, ScoredEvent, Status, Surface
-from moderation.labels import LABELS
 from moderation.policy import PolicySet, load
+from tests.catalogue import LABELS
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MODEL = ModelStamp(name="brand_safety", version="3", preprocessing="squash-area-1", calibration="c1")

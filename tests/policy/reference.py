@@ -16,6 +16,8 @@ TIERS: Mapping[str, Mapping[str, tuple[float, float | None]]] = {
     "medium": {"violence": (0.45, 0.75), "adult": (0.40, 0.70), "political": (0.60, 0.90)},
     "low": {"violence": (0.25, 0.50), "adult": (0.20, 0.50), "political": (0.35, 0.70)},
 }
+ANNOUNCED = {"violence.blood", "adult.explicit", "adult.suggestive", "political.protest", "political.campaign"}
+ANNOUNCED |= {"political.symbol"}
 RANK = {"allow": 0, "review": 1, "block": 2}
 EXPRESSIONS = {
     "scores.violence >= 0.3": lambda e: e.scores["violence"] >= 0.3,
@@ -85,7 +87,7 @@ def _guards(policy: Mapping[str, Any], event: ScoredEvent, now: datetime, examin
         named = {label for label, _ in thresholds(policy, event.surface.value, event.context.country)}
         if _political_threshold(policy, event) is not None:
             named.add("political")
-        missing = [label for label in named if label not in event.scores]
+        missing = [label for label in named - ANNOUNCED if label not in event.scores]
         fired += [("on_missing_label", policy.get("on_missing_label", "review"), "") for _ in missing]
         if "max_score_age_days" in policy and now - event.scored_at > timedelta(days=policy["max_score_age_days"]):
             fired.append(("on_expired.scores", policy.get("on_expired", "review"), ""))

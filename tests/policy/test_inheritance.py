@@ -4,7 +4,7 @@ from pathlib import Path
 
 from moderation.events import Surface, Verdict
 from moderation.policy import EffectivePolicy, PolicySet, examine, load
-from moderation.policy.language.suitability import TIERS, cuts, table
+from tests.catalogue import CATALOGUE, TIERS, cut
 from tests.policy.making import decide, loaded, rules, write
 
 HOLDING = """
@@ -38,7 +38,7 @@ def test_the_nearer_file_wins_and_the_rest_is_inherited(tmp_path: Path) -> None:
     policies = loaded(tmp_path, holding=HOLDING, acme=ACME)
     assert policies.clients == ("acme",)
     assert threshold(policies, "violence", Verdict.BLOCK) == 0.9
-    assert threshold(policies, "violence", Verdict.REVIEW) == cuts("medium", "violence")["review"]
+    assert threshold(policies, "violence", Verdict.REVIEW) == cut("violence", "medium").review
     assert policy(policies).version == "7"
     assert decide(policies, status="TIMEOUT").verdict is Verdict.BLOCK
 
@@ -57,13 +57,13 @@ def test_a_childs_tier_wins_over_a_parents_threshold_in_the_same_place(tmp_path:
         holding="organisation: holding\nthresholds: {violence: {review: 0.95, block: 0.99}}",
         acme="client: acme\nextends: holding\nsuitability: low",
     )
-    assert threshold(policies, "violence", Verdict.BLOCK) == cuts("low", "violence")["block"]
+    assert threshold(policies, "violence", Verdict.BLOCK) == cut("violence", "low").block
 
 
 def test_a_threshold_beside_a_tier_wins(tmp_path: Path) -> None:
     policies = loaded(tmp_path, acme="client: acme\nsuitability: low\nthresholds: {violence: {block: 0.9}}")
     assert threshold(policies, "violence", Verdict.BLOCK) == 0.9
-    assert threshold(policies, "violence", Verdict.REVIEW) == cuts("low", "violence")["review"]
+    assert threshold(policies, "violence", Verdict.REVIEW) == cut("violence", "low").review
 
 
 def test_three_generations_each_with_its_origin(tmp_path: Path) -> None:
@@ -113,12 +113,10 @@ def test_a_child_of_a_broken_parent_does_not_go_live(tmp_path: Path) -> None:
 def test_stricter_tiers_are_stricter_for_every_label() -> None:
     for label in ("violence", "adult", "political"):
         for verdict in ("review", "block"):
-            numbers = [float("inf") if (v := cuts(t, label)[verdict]) == "never" else v for t in TIERS]
+            numbers = [getattr(cut(label, tier), verdict) for tier in TIERS]
             assert numbers == sorted(numbers, reverse=True)
-        assert all(
-            cuts(t, label)["review"] <= float(str(cuts(t, label)["block"]).replace("never", "inf")) for t in TIERS
-        )
-    assert table().version == "suitability-1"
+        assert all(cut(label, tier).review <= cut(label, tier).block for tier in TIERS)
+    assert CATALOGUE.suitability == "suitability-1"
 
 
 def test_policies_in_folders_below_are_found_and_cases_are_not_policies(tmp_path: Path) -> None:

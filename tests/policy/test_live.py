@@ -104,7 +104,7 @@ def test_the_alarm_ends_when_the_file_is_right_again_even_if_nothing_changed(tmp
 def test_what_nobody_foresaw_is_told_once_and_does_not_end_the_following(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def raising(folder: Path) -> Any:
+    def raising(*_: object) -> Any:
         raise ArithmeticError("nobody thought of this")
 
     with living(write(tmp_path, acme=STRICT)) as (live, events):

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moderation.events import Decision, ScoredEvent, Status
-from moderation.labels import LABELS, TOP_LABELS
 from moderation.policy import PolicySet, examine_text
+from tests.catalogue import LABELS, TOP_LABELS
 from tests.policy import reference
 from tests.policy.making import MODEL, NOW
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from moderation.events import AdContext, ModelStamp, ScoredEvent, Status, Surface
-from moderation.labels import LABELS, TOP_LABELS, top_label
+from moderation.labels import top_label
+from tests.catalogue import LABELS, TOP_LABELS
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MODEL = ModelStamp(name="m", version="1", preprocessing="p")

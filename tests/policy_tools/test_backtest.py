@@ -10,6 +10,7 @@ from moderation.policy import EffectivePolicy, PolicySet, load
 from moderation.policy.tools.backtest import Outcome, backtest
 from moderation.policy.tools.proportions import Share
 from moderation.policy.tools.recorded import Truth, Truths, truths
+from tests.catalogue import CATALOGUE
 from tests.policy_tools.recordings import NOW, event, recording
 
 
@@ -20,7 +21,7 @@ def policy(client: str = "acme") -> EffectivePolicy:
 
 
 def test_decisions_are_counted_against_truth_as_a_plain_loop_counts_them(folder: Path) -> None:
-    events, known = recording()[0], truths(Path("labels.csv"))
+    events, known = recording()[0], truths(Path("labels.csv"), CATALOGUE)
     result = backtest(policy(), events, known, NOW)
     plain = Outcome()
     for each, (decision,) in zip(events, PolicySet((policy(),)).decide(events, NOW), strict=True):
@@ -67,7 +68,7 @@ def test_no_match_at_all_is_an_error_that_says_so(folder: Path) -> None:
 
 def test_the_curve_stands_on_the_grid_and_on_the_thresholds_of_today(folder: Path) -> None:
     cuts = {"adult": {"review": 0.123, "block": float("inf")}}
-    result = backtest(policy(), recording()[0], truths(Path("labels.csv")), NOW, cuts=cuts)
+    result = backtest(policy(), recording()[0], truths(Path("labels.csv"), CATALOGUE), NOW, cuts=cuts)
     thresholds = [point.threshold for point in result.curve("adult")]
     assert thresholds == sorted(thresholds)
     assert {0.05, 0.123, 0.95} <= set(thresholds)
@@ -75,7 +76,7 @@ def test_the_curve_stands_on_the_grid_and_on_the_thresholds_of_today(folder: Pat
 
 
 def test_suggestions_come_from_the_images_without_the_label(folder: Path) -> None:
-    result = backtest(policy(), recording()[0], truths(Path("labels.csv")), NOW, promises=(0.05,))
+    result = backtest(policy(), recording()[0], truths(Path("labels.csv"), CATALOGUE), NOW, promises=(0.05,))
     (suggestion,) = result.suggestions("violence")
     assert suggestion.seen and suggestion.proven
     assert suggestion.seen.safe_hit.value is not None

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from moderation.events import Status, Surface
-from moderation.labels import LABELS
 from moderation.policy import EffectivePolicy, PolicySet, load
 from moderation.policy.tools.cases import Case, Given, PolicyResult, read_cases, run_cases, scored_event
+from tests.catalogue import CATALOGUE, LABELS
 from tests.policy_tools.recordings import NOW
 
+KNOWN = {"labels": CATALOGUE}
 POLICIES = Path("policies")
 CASES = POLICIES / "acme.cases.yaml"
 
@@ -128,9 +129,11 @@ def test_dates_of_a_case_decide_when_it_is_decided(folder: Path) -> None:
 def test_a_case_wins_over_the_defaults_key_by_key(folder: Path) -> None:
     policy = of(load(POLICIES))
     defaults = Given.model_validate(
-        {"surface": "page", "scores": {"other": 0.5, "adult": 0.2}, "context": {"country": "DE", "seat": "1"}}
+        {"surface": "page", "scores": {"other": 0.5, "adult": 0.2}, "context": {"country": "DE", "seat": "1"}},
+        context=KNOWN,
     )
-    case = Case.model_validate({"name": "x", "scores": {"adult": 0.9}, "context": {"country": "FR"}, "expect": "allow"})
+    own = {"name": "x", "scores": {"adult": 0.9}, "context": {"country": "FR"}, "expect": "allow"}
+    case = Case.model_validate(own, context=KNOWN)
     event = scored_event(policy, defaults, case, datetime(2026, 1, 1, tzinfo=UTC))
     assert (event.surface, event.context.country, event.context.seat) == (Surface.PAGE, "FR", "1")
     assert event.scores == {**dict.fromkeys(LABELS, 0.5), "adult": 0.9}
@@ -139,7 +142,7 @@ def test_a_case_wins_over_the_defaults_key_by_key(folder: Path) -> None:
 
 def test_what_was_not_examined_has_no_scores(folder: Path) -> None:
     case = Case.model_validate({"name": "x", "status": "TIMEOUT", "expect": "review"})
-    event = scored_event(of(load(POLICIES)), Given.model_validate({"scores": {"other": 0.5}}), case, NOW)
+    event = scored_event(of(load(POLICIES)), Given.model_validate({"scores": {"other": 0.5}}, context=KNOWN), case, NOW)
     assert (event.status, event.scores, event.uncertainty, event.model) == (Status.TIMEOUT, {}, None, None)
 
 
@@ -147,7 +150,7 @@ def test_what_was_not_examined_has_no_scores(folder: Path) -> None:
     ("text", "line", "said"),
     [
         ("cases:\n  - name: x\n    expect: perhaps\n", 3, "verdict"),
-        ("cases:\n  - name: x\n    scores: {adlut: 0.5}\n    expect: allow\n", 2, "did you mean 'adult'?"),
+        ("cases:\n  - name: x\n    scores: {adlut: 0.5}\n    expect: allow\n", 3, "did you mean 'adult'?"),
         ("cases:\n  - name: x\n    scores: {adult: 80}\n    expect: allow\n", 3, "less than or equal to 1"),
         ("cases:\n  - name: x\n    expects: allow\n", 3, "unknown key 'expects'"),
         ("cases:\n  - name: x\n    context: {contry: DE}\n    expect: allow\n", 3, "unknown key 'contry'"),
@@ -161,7 +164,7 @@ def test_what_was_not_examined_has_no_scores(folder: Path) -> None:
 )
 def test_what_is_no_case_is_refused_at_its_place(folder: Path, text: str, line: int, said: str) -> None:
     CASES.write_text(text, "utf-8")
-    source, _ = read_cases(CASES)
+    source, _ = read_cases(CASES, CATALOGUE)
     assert any(mistake.line == line and said in mistake.render() for mistake in source.mistakes), [
         mistake.render() for mistake in source.mistakes
     ]
@@ -170,6 +173,6 @@ def test_what_is_no_case_is_refused_at_its_place(folder: Path, text: str, line: 
 def test_all_mistakes_of_a_file_are_told_at_once(folder: Path) -> None:
     lines = ["cases:", "  - {name: a, expect: maybe}", "  - {nam: b, expect: allow}", "  - {name: y, expect: allow}"]
     CASES.write_text("\n".join(lines) + "\n", "utf-8")
-    source, cases = read_cases(CASES)
+    source, cases = read_cases(CASES, CATALOGUE)
     assert cases is None
     assert {mistake.line for mistake in source.mistakes} == {2, 3, 4}

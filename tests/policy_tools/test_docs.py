@@ -7,6 +7,7 @@ from typer.main import get_group
 
 from moderation.policy.tools.cases import read_cases
 from stream.cli.policy import policy
+from tests.catalogue import CATALOGUE
 
 PAGE = (Path(__file__).parents[2] / "docs/policy-tools.md").read_text("utf-8")
 COMMANDS = get_group(policy).commands
@@ -35,7 +36,7 @@ def test_the_example_cases_of_the_page_are_cases(tmp_path: Path) -> None:
     example = section("test").partition("```yaml\n")[2].partition("```")[0]
     path = tmp_path / "acme.cases.yaml"
     path.write_text(example, "utf-8")
-    source, cases = read_cases(path)
+    source, cases = read_cases(path, CATALOGUE)
     assert source.mistakes == []
     assert cases
     assert len(cases.cases) == 3

@@ -11,6 +11,7 @@ import pytest
 from moderation.errors import ConfigurationError
 from moderation.events import Verdict
 from moderation.policy.tools.recorded import Truth, batches, scored_events, truths
+from tests.catalogue import CATALOGUE
 from tests.policy_tools.recordings import event, write_scores
 
 
@@ -81,13 +82,13 @@ def csv(tmp_path: Path, text: str) -> Path:
 
 
 def test_labels_are_read_with_unknown_left_unknown(tmp_path: Path) -> None:
-    found = truths(csv(tmp_path, "event_id,violence,adult\na,1,\nb,0,0\nc,,0\n"))
+    found = truths(csv(tmp_path, "event_id,violence,adult\na,1,\nb,0,0\nc,,0\n"), CATALOGUE)
     assert found.by_key["a"] == Truth({"violence": True}, complete=False)
     assert [found.by_key[key].unsafe for key in "abc"] == [True, False, None]
 
 
 def test_verdicts_are_truth_too_and_win(tmp_path: Path) -> None:
-    found = truths(csv(tmp_path, "content_sha256,verdict\nff,block\nee,allow\n"))
+    found = truths(csv(tmp_path, "content_sha256,verdict\nff,block\nee,allow\n"), CATALOGUE)
     assert (found.key, found.by_key["ff"].unsafe, found.by_key["ee"].unsafe) == ("content_sha256", True, False)
     assert found.by_key["ff"].verdict is Verdict.BLOCK
 
@@ -103,5 +104,5 @@ def test_verdicts_are_truth_too_and_win(tmp_path: Path) -> None:
 )
 def test_labels_that_cannot_be_meant_are_refused_at_their_place(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        truths(csv(tmp_path, text))
+        truths(csv(tmp_path, text), CATALOGUE)
     assert said in str(caught.value)

@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 
 from moderation.errors import ConfigurationError
 from moderation.events import Verdict
-from moderation.labels import TOP_LABELS
 from moderation.policy import PolicyMistakes, examine, load
-from moderation.policy.language.suitability import TIERS
 from moderation.policy.tools.cases import run_cases
 from moderation.policy.tools.new_client import start
 from moderation.policy.tools.scaffold import Answers
+from tests.catalogue import CATALOGUE, TIERS, TOP_LABELS
 from tests.policy_tools.recordings import NOW
 
 answers = st.builds(
     Answers,
     client=st.sampled_from(["acme", "Ünïted Toys", "x: y", "a #1", "NO", "12"]),
+    labels=st.just(CATALOGUE),
     tiers=st.fixed_dictionaries(dict.fromkeys(TOP_LABELS, st.sampled_from(TIERS))),
     description=st.sampled_from([None, 'He said "no": never', "a\\b"]),
     on_error=st.sampled_from(Verdict),
@@ -44,7 +44,7 @@ def test_every_answer_makes_a_policy_that_passes_with_every_rule_covered(
 
 
 def medium(client: str = "new", extends: str | None = None) -> Answers:
-    return Answers(client=client, tiers=dict.fromkeys(TOP_LABELS, "medium"), extends=extends)
+    return Answers(client=client, labels=CATALOGUE, tiers=dict.fromkeys(TOP_LABELS, "medium"), extends=extends)
 
 
 def test_it_may_extend_a_house(folder: Path) -> None:

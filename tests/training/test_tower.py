@@ -20,6 +20,7 @@ from moderation.training.graph import assemble, served, tower, triton_config  # 
 from moderation.training.graph.tower import ConvWeights, Heads, Stage  # noqa: E402
 from moderation.training.measure import examine  # noqa: E402
 from moderation.training.recipe import Recipe  # noqa: E402
+from tests.catalogue import CATALOGUE  # noqa: E402
 
 SIZE = 224
 
@@ -179,5 +180,5 @@ def test_export_refuses_another_manifest_than_the_one_trained_with(tmp_path: Pat
     content = {"name": "m", "version": "1", "manifest": tmp_path / "manifest.csv", "model": tmp_path / "model"}
     recipe = Recipe.model_validate(content | {"data": {"labels": [{"name": "a"}]}})
     with pytest.raises(ConfigurationError, match=r"does not hold \(elsewhere\); export with the --manifest it was"):
-        examine.export_checkpoint(recipe, tmp_path)
+        examine.export_checkpoint(recipe, tmp_path, CATALOGUE)
     assert not (tmp_path / "model").exists()

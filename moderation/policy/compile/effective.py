@@ -6,15 +6,14 @@ market over the market, the market over the surface, the surface over the policy
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from moderation.events import PolicyStamp, Surface, Verdict
-from moderation.labels import LABELS
+from moderation.labels import LabelCatalogue
 from moderation.policy.compile.lists import DigestSet, HashBank
-from moderation.policy.language import suitability
 from moderation.policy.language.expressions import Expression
 from moderation.policy.language.schema import NEVER, PolicyFile, Political
 
@@ -78,6 +77,7 @@ class EffectivePolicy:
     leaves:      every value in force by path, with its origin.
     files:       the policy's own file first, then its parents', then list files.
     expressions: compiled rules by name.
+    labels:      the catalogue that the policy was read with.
     """
 
     settings: PolicyFile
@@ -88,6 +88,7 @@ class EffectivePolicy:
     lists: tuple[NamedList, ...]
     expressions: Mapping[str, Expression]
     hash: str
+    labels: LabelCatalogue
     _named: dict[tuple[Surface, str | None], tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -122,13 +123,14 @@ class EffectivePolicy:
 
     def named_labels(self, surface: Surface, country: str | None) -> tuple[str, ...]:
         """Labels whose absence matters, in label order: those with a threshold in force, and `political` where
-        the political section goes by its score."""
+        the political section goes by its score. The absence of an announced label never matters."""
         place = (surface, country)
         if place not in self._named:
             needs = {label for label, _ in self.limits_at(surface, country)}
             if self.settings.political and political_threshold(self.settings.political, country) < NEVER:
                 needs.add("political")
-            self._named[place] = tuple(label for label in LABELS if label in needs)
+            needs -= self.labels.announced_names
+            self._named[place] = tuple(label for label in self.labels.names if label in needs)
         return self._named[place]
 
     def rules(self) -> tuple[str, ...]:
@@ -156,13 +158,13 @@ def political_threshold(political: Political, country: str | None) -> float:
     return NEVER if threshold is None else threshold
 
 
-def own_leaves(policy: PolicyFile, origin: Mapping[LeafPath, Origin]) -> Leaves:
+def own_leaves(policy: PolicyFile, origin: Mapping[LeafPath, Origin], labels: LabelCatalogue) -> Leaves:
     """A file's values by path, tiers spelled out as the thresholds they stand for."""
     written = policy.model_dump(exclude_unset=True, by_alias=True)
     leaves: Leaves = {}
     for path, value in _flatten(written, ()):
         leaves[path] = Leaf(value, origin.get(path) or _nearest(origin, path))
-    return {**_from_tiers(leaves), **leaves}
+    return {**_from_tiers(leaves, labels), **leaves}
 
 
 def _nearest(origin: Mapping[LeafPath, Origin], path: LeafPath) -> Origin:
@@ -179,13 +181,13 @@ def _flatten(value: Any, path: LeafPath) -> Iterator[tuple[LeafPath, Any]]:
         yield path, value
 
 
-def _from_tiers(leaves: Leaves) -> Leaves:
+def _from_tiers(leaves: Leaves, labels: LabelCatalogue) -> Leaves:
     out: Leaves = {}
     for path, leaf in leaves.items():
         if path[-2:-1] == ("suitability",):
-            for verdict, threshold in suitability.cuts(leaf.value, path[-1]).items():
-                value = NEVER if threshold == "never" else float(threshold)
-                out[*path[:-2], "thresholds", path[-1], verdict] = Leaf(value, leaf.origin._replace(via=leaf.value))
+            cut, origin = labels.by_name[path[-1]].tiers[leaf.value], leaf.origin._replace(via=leaf.value)
+            out[*path[:-2], "thresholds", path[-1], Verdict.REVIEW.value] = Leaf(cut.review, origin)
+            out[*path[:-2], "thresholds", path[-1], Verdict.BLOCK.value] = Leaf(cut.block, origin)
     return out
 
 
@@ -212,14 +214,16 @@ def nested(leaves: Leaves) -> dict[str, Any]:
     return out
 
 
-def resolve_limits(policy: PolicyFile, leaves: Leaves) -> dict[tuple[Surface, str | None], Limits]:
+def resolve_limits(
+    policy: PolicyFile, leaves: Leaves, labels: LabelCatalogue
+) -> dict[tuple[Surface, str | None], Limits]:
     """Thresholds in force at every surface, and at every surface of every market that differs."""
     places: list[tuple[Surface, str | None]] = [(surface, None) for surface in Surface]
     places += [(surface, country) for surface in Surface for country in policy.markets]
-    return {(surface, country): _limits(leaves, surface, country) for surface, country in places}
+    return {(surface, country): _limits(leaves, labels.names, surface, country) for surface, country in places}
 
 
-def _limits(leaves: Leaves, surface: Surface, country: str | None) -> Limits:
+def _limits(leaves: Leaves, labels: Iterable[str], surface: Surface, country: str | None) -> Limits:
     layers: list[tuple[str, LeafPath]] = [("", ()), ("", ("surfaces", surface.value))]
     if country:
         market = f"markets.{country}."
@@ -227,24 +231,28 @@ def _limits(leaves: Leaves, surface: Surface, country: str | None) -> Limits:
     limits: Limits = {}
     for prefix, layer in layers:
         for verdict in (Verdict.BLOCK, Verdict.REVIEW):
-            for label in LABELS:
+            for label in labels:
                 if leaf := leaves.get((*layer, "thresholds", label, verdict.value)):
                     rule = f"{prefix}thresholds.{surface.value}.{label}.{verdict.value}"
                     limits[label, verdict] = Limit(rule, leaf.value, leaf.origin)
     return limits
 
 
-def firing(limits: Limits) -> Limits:
+def firing(limits: Limits, labels: LabelCatalogue) -> Limits:
     """Without those that never fire, blocks first, then in label order: the order in which reasons are given."""
-    order = [(label, verdict) for verdict in (Verdict.BLOCK, Verdict.REVIEW) for label in LABELS]
+    order = [(label, verdict) for verdict in (Verdict.BLOCK, Verdict.REVIEW) for label in labels.names]
     return {key: limits[key] for key in order if key in limits and limits[key].threshold != NEVER}
 
 
-def policy_hash(leaves: Leaves, list_hashes: Mapping[str, str]) -> str:
-    """sha256 over the effective values, the lists' contents and the tier table; not over paths or comments."""
+def policy_hash(leaves: Leaves, list_hashes: Mapping[str, str], labels: LabelCatalogue) -> str:
+    """sha256 over the effective values, the lists' contents and the tier table; not over paths or comments.
+
+    Of the catalogue it holds what changes this policy's answers: the tier table, and the announced labels that
+    it limits. Another label in the catalogue leaves the hash as it was.
+    """
     content = {
         "engine": ENGINE_VERSION,
-        "suitability": suitability.table().version,
+        "suitability": labels.suitability,
         "values": {
             "\x1f".join(path): _plain(leaf.value)
             for path, leaf in leaves.items()
@@ -252,6 +260,10 @@ def policy_hash(leaves: Leaves, list_hashes: Mapping[str, str]) -> str:
         },
         "lists": dict(list_hashes),
     }
+    limited = {path[-2] for path in leaves if path[-3:-2] == ("thresholds",)}
+    limited |= {path[0] for path in leaves if path[0] == "political"}
+    if announced := sorted(limited & labels.announced_names):
+        content["announced"] = announced
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

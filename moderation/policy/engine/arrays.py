@@ -1,6 +1,6 @@
 """Thresholds of all policies as arrays, so that most pairs of image and client never reach Python.
 
-Axes: B events, L labels in `moderation.labels.LABELS` order, P policies. Nothing is rounded: a score equal to
+Axes: B events, L labels in their catalogue's order, P policies. Nothing is rounded: a score equal to
 its threshold fires here exactly as it does in `judge`.
 """
 
@@ -8,17 +8,15 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moderation.events import ScoredEvent, Surface, Verdict
-from moderation.labels import LABELS
 from moderation.policy.compile.effective import EffectivePolicy, political_threshold
 from moderation.policy.language.schema import NEVER
 
-_COLUMN: Final = {label: index for index, label in enumerate(LABELS)}
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ranks = NDArray[np.unsignedinteger[Any]]
@@ -31,24 +29,27 @@ class Scale:
     than stand before that threshold: ranks compare as the float64 values do, four times as fast.
     """
 
-    def __init__(self, policies: Sequence[EffectivePolicy]) -> None:
-        cuts: list[set[float]] = [set() for _ in LABELS]
+    def __init__(self, policies: Sequence[EffectivePolicy], labels: Sequence[str]) -> None:
+        self.column = {label: index for index, label in enumerate(labels)}
+        cuts: list[set[float]] = [set() for _ in labels]
         for policy in policies:
             for limits in policy.limits.values():
                 for (label, _), limit in limits.items():
-                    cuts[_COLUMN[label]].add(limit.threshold)
+                    cuts[self.column[label]].add(limit.threshold)
         self._cuts = [np.array(sorted(each), np.float64) for each in cuts]
-        self.dtype = np.uint16 if max(map(len, cuts)) < np.iinfo(np.uint16).max else np.uint32
+        self.dtype = np.uint16 if max(map(len, cuts), default=0) < np.iinfo(np.uint16).max else np.uint32
         self.never = int(np.iinfo(self.dtype).max)
 
     def rank(self, label: str, threshold: float) -> int:
-        return int(np.searchsorted(self._cuts[_COLUMN[label]], threshold))
+        return int(np.searchsorted(self._cuts[self.column[label]], threshold))
 
     def ranks(self, scores: Floats) -> Ranks:
         """`[B,L]` scores → `[B,L]`: how many thresholds of the label each reaches; NaN reaches none."""
         known = np.where(np.isnan(scores), -np.inf, scores)
-        columns = [np.searchsorted(cuts, known[:, at], side="right") for at, cuts in enumerate(self._cuts)]
-        return np.stack(columns, axis=1).astype(self.dtype)
+        ranks = np.empty(scores.shape, self.dtype)
+        for at, cuts in enumerate(self._cuts):
+            ranks[:, at] = np.searchsorted(cuts, known[:, at], side="right")
+        return ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,8 @@ class _Patch:
 class PolicyArrays:
     """Everything of a set of policies that can be asked of all of them at once."""
 
-    def __init__(self, policies: Sequence[EffectivePolicy]) -> None:
-        self._scale = Scale(policies)
+    def __init__(self, policies: Sequence[EffectivePolicy], labels: Sequence[str]) -> None:
+        self._scale = Scale(policies, labels)
         self._base = {surface: _thresholds(policies, surface, None, self._scale) for surface in Surface}
         self._patches = {
             (surface, country): _patch(policies, surface, country, self._scale)
@@ -160,21 +161,21 @@ class PolicyArrays:
         return needs
 
 
-def score_matrix(events: Sequence[ScoredEvent]) -> Floats:
+def score_matrix(events: Sequence[ScoredEvent], labels: Sequence[str]) -> Floats:
     """`[B,L] float64`, NaN where a label was not scored; labels unknown here are left out."""
-    rows = [[event.scores.get(label, math.nan) for label in LABELS] for event in events]
-    return np.array(rows, np.float64).reshape(len(events), len(LABELS))
+    rows = [[event.scores.get(label, math.nan) for label in labels] for event in events]
+    return np.array(rows, np.float64).reshape(len(events), len(labels))
 
 
 def _thresholds(policies: Sequence[EffectivePolicy], surface: Surface, country: str | None, scale: Scale) -> Thresholds:
-    shape = (len(LABELS), len(policies))
+    shape = (len(scale.column), len(policies))
     arrays = {verdict: np.full(shape, scale.never, scale.dtype) for verdict in (Verdict.REVIEW, Verdict.BLOCK)}
     named = np.zeros(shape, np.bool_)
     for row, policy in enumerate(policies):
         for (label, verdict), limit in policy.limits_at(surface, country).items():
-            arrays[verdict][_COLUMN[label], row] = scale.rank(label, limit.threshold)
+            arrays[verdict][scale.column[label], row] = scale.rank(label, limit.threshold)
         for label in policy.named_labels(surface, country):
-            named[_COLUMN[label], row] = True
+            named[scale.column[label], row] = True
     limited = (arrays[Verdict.REVIEW] != scale.never) | (arrays[Verdict.BLOCK] != scale.never)
     used = tuple(int(column) for column in np.flatnonzero(limited.any(axis=1)))
     return Thresholds(arrays[Verdict.REVIEW], arrays[Verdict.BLOCK], named, used)

@@ -27,6 +27,7 @@ from moderation.events import (
     Status,
     Verdict,
 )
+from moderation.labels import LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.judge import Judged, Judgement
 
@@ -78,8 +79,9 @@ class EventWording:
     facts, statement and ad-tech terms, flags, times. The event's pieces are written once.
     """
 
-    def __init__(self, event: ScoredEvent, now: datetime, *, redecision: bool = False) -> None:
+    def __init__(self, event: ScoredEvent, now: datetime, labels: LabelCatalogue, *, redecision: bool = False) -> None:
         self._event = event
+        self._labels = labels
         self._now = now
         self._redecision = redecision
         self._id_prefix = hashlib.sha1(
@@ -156,7 +158,9 @@ class EventWording:
 
     def _retell(self, verdict: Verdict, reasons: tuple[Reason, ...], sampled: bool) -> "_Told":
         event = self._event
-        adtech = terms(verdict, reasons, event.surface, event.status, event.context, audit_sample=sampled)
+        adtech = terms(
+            verdict, reasons, event.surface, event.status, event.context, labels=self._labels, audit_sample=sampled
+        )
         return _Told(
             reasons=reasons,
             facts="; ".join(_fact(reason) for reason in reasons if reason.verdict is not Verdict.ALLOW),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderation.events import Decision, ScoredEvent, Verdict
+from moderation.labels import NO_LABELS, LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.arrays import PolicyArrays, score_matrix
 from moderation.policy.engine.audit import AuditSample
@@ -33,6 +34,11 @@ class PolicySet:
     def clients(self) -> tuple[str, ...]:
         """Clients with a live policy, in order."""
         return self._concerned.clients
+
+    @property
+    def labels(self) -> LabelCatalogue:
+        """The catalogue that the policies were read with."""
+        return self.policies[0].labels if self.policies else NO_LABELS
 
     @cached_property
     def hash(self) -> str:
@@ -72,13 +78,13 @@ class PolicySet:
     def _judged(
         self, events: Sequence[ScoredEvent], now: datetime, redecision: bool
     ) -> Iterator[tuple[EventWording, Iterator[Judged]]]:
-        scores = score_matrix(events)
+        scores = score_matrix(events, self.labels.names)
         every = [Facts(event, now) for event in events]
         fired = self._fired(every, scores)
         expired = self._arrays.out_of_date(now)
         for index, facts in enumerate(every):
             pairs = self._judge_event(facts, fired[index] | expired)
-            yield EventWording(facts.event, now, redecision=redecision), pairs
+            yield EventWording(facts.event, now, self.labels, redecision=redecision), pairs
 
     def _fired(self, facts: Sequence[Facts], scores: NDArray[np.float64]) -> NDArray[np.bool_]:
         """`[B,P]`: pairs in which a threshold fired or a named label is missing."""
@@ -122,7 +128,7 @@ class PolicySet:
 
     @cached_property
     def _arrays(self) -> PolicyArrays:
-        return PolicyArrays(self.policies)
+        return PolicyArrays(self.policies, self.labels.names)
 
     @cached_property
     def _concerned(self) -> Concerned:

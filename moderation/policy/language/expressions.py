@@ -13,7 +13,6 @@ from typing import Any, Final
 import cel
 
 from moderation.documents.mistakes import nearest
-from moderation.labels import LABELS
 
 MAX_LENGTH: Final = 2000
 FIELDS: Final[Mapping[str, str]] = {
@@ -117,7 +116,7 @@ class Expression:
 
 
 @lru_cache(maxsize=4096)
-def compile_expression(text: str) -> Expression:
+def compile_expression(text: str, known_labels: tuple[str, ...]) -> Expression:
     """Compile and check one rule. Raises ExpressionMistake."""
     if len(text) > MAX_LENGTH:
         raise ExpressionMistake(f"the expression has {len(text)} characters", f"at most {MAX_LENGTH}")
@@ -126,11 +125,12 @@ def compile_expression(text: str) -> Expression:
     except ValueError as error:
         raise _syntax(text, error) from None
     _check_names(text, program)
+    _check_labels(text, known_labels)
     labels = tuple(dict.fromkeys(label for label, _ in _labels(text)))
     expression = Expression(
         text, program, labels, "scores" in program.variables() or "uncertainty" in program.variables()
     )
-    _try_out(expression)
+    _try_out(expression, known_labels)
     return expression
 
 
@@ -164,10 +164,13 @@ def _check_names(text: str, program: Any) -> None:
     for name in program.functions():
         if name.isidentifier() and not name.startswith("_") and name not in FUNCTIONS:
             raise _unknown(bare, "function", name, FUNCTIONS)
+
+
+def _check_labels(text: str, known: tuple[str, ...]) -> None:
     for label, offset in _labels(text):
-        if label not in LABELS:
+        if label not in known:
             expected = 'a known label, e.g. scores.violence or scores["violence.weapon"]'
-            raise ExpressionMistake(f"unknown label '{label}'", expected, nearest(label, LABELS), offset)
+            raise ExpressionMistake(f"unknown label '{label}'", expected, nearest(label, known), offset)
         if "." in label and text[offset - 1 : offset] not in {'"', "'"}:
             hint = f'write scores["{label}"]'
             raise ExpressionMistake("a sub-label is a key of scores, not a field", hint, hint, offset)
@@ -191,7 +194,6 @@ def _labels(text: str) -> Iterator[tuple[str, int]]:
 
 _SAMPLE: Final[Mapping[str, Any]] = {
     "surface": "creative",
-    "scores": dict.fromkeys(LABELS, 0.5),
     "uncertainty": 0.5,
     "crid": "1",
     "adomain": ["example.com"],
@@ -216,10 +218,10 @@ _SAMPLE: Final[Mapping[str, Any]] = {
 _TYPE_HINT: Final = "text compares with text and numbers with numbers; convert with string(x) or double(x)"
 
 
-def _try_out(expression: Expression) -> None:
+def _try_out(expression: Expression, labels: tuple[str, ...]) -> None:
     """Type errors show on any event; what depends on the event's content is left for deciding."""
     try:
-        answer = expression.program.execute(context(_SAMPLE))
+        answer = expression.program.execute(context({**_SAMPLE, "scores": dict.fromkeys(labels, 0.5)}))
     except TypeError as error:
         raise ExpressionMistake("the expression mixes types", "operands of one type", _TYPE_HINT) from error
     except RuntimeError as error:

@@ -8,14 +8,13 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 import iso3166
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from moderation.documents.mistakes import nearest
 from moderation.events import Surface, Verdict
-from moderation.labels import LABELS, TOP_LABELS
+from moderation.labels import TIERS, LabelCatalogue
 from moderation.policy.language.expressions import ExpressionMistake, compile_expression
-from moderation.policy.language.suitability import TIERS
 
 NEVER: Final = float("inf")
 """A threshold that no score reaches; written `never`."""
@@ -127,9 +126,30 @@ def _instant(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _expression(text: str) -> str:
+def catalogue_of(info: ValidationInfo) -> LabelCatalogue:
+    """The label catalogue that a policy is read with: `schema.policy_file` passes it in."""
+    catalogue = (info.context or {})["labels"]
+    assert isinstance(catalogue, LabelCatalogue)  # noqa: S101 - narrows the type
+    return catalogue
+
+
+def _label(value: object, info: ValidationInfo) -> object:
+    return _one_of("label", catalogue_of(info).names)(value)
+
+
+def _tiered_label(value: object, info: ValidationInfo) -> object:
+    """A label that tiers can be chosen for: a top label, whose entry says what each tier means."""
+    catalogue = catalogue_of(info)
+    checked = _one_of("top label", catalogue.top_names)(value)
+    if isinstance(checked, str) and not catalogue.by_name[checked].tiers:
+        hint = f"add tier rows to {checked} in {catalogue.file}"
+        raise refuse(f"{checked} has no suitability tiers", f"`thresholds` for {checked}", hint)
+    return checked
+
+
+def _expression(text: str, info: ValidationInfo) -> str:
     try:
-        compile_expression(text)
+        compile_expression(text, catalogue_of(info).names)
     except ExpressionMistake as mistake:
         raise refuse(mistake.problem, mistake.expected, mistake.hint, mistake.offset) from None
     return text
@@ -143,14 +163,11 @@ PolicyName = Annotated[
     str, BeforeValidator(_text), Field(min_length=1, max_length=200, pattern=r"^[^\s/\x00-\x1f][^/\x00-\x1f]*$")
 ]
 Expression = Annotated[Text, AfterValidator(_expression)]
-Label = Annotated[
-    str, BeforeValidator(_one_of("label", LABELS)), WithJsonSchema({"type": "string", "enum": list(LABELS)})
-]
-TopLabel = Annotated[
-    str,
-    BeforeValidator(_one_of("top label", TOP_LABELS)),
-    WithJsonSchema({"type": "string", "enum": list(TOP_LABELS)}),
-]
+ANY_LABEL, ANY_TIERED_LABEL = "label", "label with tiers"
+"""Formats in JSON Schema, until `schema.json_schema` puts a catalogue's names in their place."""
+_TIERED_LABEL_SCHEMA: Final = {"type": "string", "format": ANY_TIERED_LABEL}
+Label = Annotated[str, BeforeValidator(_label), WithJsonSchema({"type": "string", "format": ANY_LABEL})]
+TieredLabel = Annotated[str, BeforeValidator(_tiered_label), WithJsonSchema(_TIERED_LABEL_SCHEMA)]
 Tier = Annotated[str, BeforeValidator(_check_tier), WithJsonSchema({"type": "string", "enum": list(TIERS)})]
 Answer = Annotated[Verdict, BeforeValidator(_member("verdict", tuple(Verdict)))]
 Escalation = Annotated[
@@ -169,13 +186,13 @@ Start = Annotated[datetime, PlainValidator(moment(end=False)), _DATE_SCHEMA]
 End = Annotated[datetime, PlainValidator(moment(end=True)), _DATE_SCHEMA]
 
 
-def _tier_for_all(value: object) -> object:
+def _tier_for_all(value: object, info: ValidationInfo) -> object:
     _check_tier(value)
-    return dict.fromkeys(TOP_LABELS, value) if isinstance(value, str) else value
+    return dict.fromkeys(catalogue_of(info).tiered_names, value) if isinstance(value, str) else value
 
 
 TierByLabel = Annotated[
-    dict[TopLabel, Tier],
+    dict[TieredLabel, Tier],
     BeforeValidator(_tier_for_all),
     WithJsonSchema(
         {
@@ -183,7 +200,7 @@ TierByLabel = Annotated[
                 {"type": "string", "enum": list(TIERS)},
                 {
                     "type": "object",
-                    "propertyNames": {"enum": list(TOP_LABELS)},
+                    "propertyNames": _TIERED_LABEL_SCHEMA,
                     "additionalProperties": {"type": "string", "enum": list(TIERS)},
                 },
             ]

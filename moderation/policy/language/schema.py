@@ -10,7 +10,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from moderation.events import Verdict
+from moderation.labels import LabelCatalogue
 from moderation.policy.language.fields import (
+    ANY_LABEL,
+    ANY_TIERED_LABEL,
     NEVER,
     Answer,
     CountryCode,
@@ -176,22 +179,33 @@ class PolicyFile(Layer):
     rules: dict[PolicyName, Rule] = Field({}, description="CEL rules by name.")
     on_error: Answer | None = Field(None, description="The image could not be examined. Default review.")
     on_missing_label: Answer | None = Field(
-        None, description="The model did not score a label this policy names. Default review."
+        None, description="Nothing scored an active label that this policy names. Default review."
     )
     on_uncertain: Answer | None = Field(None, description="The image is unlike the training data. Default review.")
     on_expired: Answer | None = Field(None, description="The policy or the scores are out of date. Default review.")
     audit: Audit | None = None
 
 
-def json_schema() -> Mapping[str, Any]:
-    """The JSON Schema that editors check a policy file with, published as `docs/schema/policy.schema.json`:
+def policy_file(value: Any, labels: LabelCatalogue) -> PolicyFile:
+    """A parsed file as a policy that may name the labels of a catalogue. Raises ValidationError."""
+    return PolicyFile.model_validate(value, context={"labels": labels})
 
-    python -c "import json, moderation.policy.language.schema as s; print(json.dumps(s.json_schema(), indent=2))"
-    """
-    schema = PolicyFile.model_json_schema(by_alias=True)
+
+def json_schema(labels: LabelCatalogue) -> Mapping[str, Any]:
+    """The JSON Schema that editors check a policy file with, published as `docs/schema/policy.schema.json`."""
+    schema: dict[str, Any] = _with_labels(PolicyFile.model_json_schema(by_alias=True), labels)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Adjudicate policy"
     return schema
 
 
-__all__ = ["NEVER", "PolicyFile", "alpha2", "json_schema"]
+def _with_labels(schema: Any, labels: LabelCatalogue) -> Any:
+    """The catalogue's names in the place of what stands for any label."""
+    if isinstance(schema, dict):
+        if names := {ANY_LABEL: labels.names, ANY_TIERED_LABEL: labels.tiered_names}.get(str(schema.get("format"))):
+            return {key: value for key, value in schema.items() if key != "format"} | {"enum": list(names)}
+        return {key: _with_labels(inner, labels) for key, inner in schema.items()}
+    return [_with_labels(inner, labels) for inner in schema] if isinstance(schema, list) else schema
+
+
+__all__ = ["NEVER", "PolicyFile", "alpha2", "json_schema", "policy_file"]

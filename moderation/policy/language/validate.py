@@ -9,8 +9,9 @@ from pydantic import BaseModel, ValidationError
 from moderation.documents.mistakes import dotted, nearest
 from moderation.documents.source import NodePath, Source
 from moderation.events import one_line
+from moderation.labels import LabelCatalogue
 from moderation.policy.language.checks import check_beyond_schema, check_cuts, written_path
-from moderation.policy.language.schema import PolicyFile
+from moderation.policy.language.schema import PolicyFile, policy_file
 
 _EXPECTED: Final = {
     "string_type": ("a text", ""),
@@ -31,23 +32,23 @@ _EXPECTED: Final = {
 }
 
 
-def validate(source: Source) -> PolicyFile | None:
+def validate(source: Source, labels: LabelCatalogue) -> PolicyFile | None:
     """The file as a policy, or None with every violation noted in `source.mistakes`."""
     if not isinstance(source.value, dict):
         if not source.mistakes:
             source.add((), "this is not a policy", "keys with values, e.g. `client: my-brand`")
         return None
     check_beyond_schema(source)
-    policy = _by_schema(source)
+    policy = _by_schema(source, labels)
     if policy is None:
         check_cuts(source)
     return None if source.mistakes else policy
 
 
-def _by_schema(source: Source) -> PolicyFile | None:
+def _by_schema(source: Source, labels: LabelCatalogue) -> PolicyFile | None:
     noted = {(mistake.line, mistake.column) for mistake in source.mistakes}
     try:
-        return PolicyFile.model_validate(source.value)
+        return policy_file(source.value, labels)
     except ValidationError as error:
         before = len(source.mistakes)
         for violation in error.errors(include_url=False):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from moderation.errors import ConfigurationError
 from moderation.events import Decision, ScoredEvent, Verdict
-from moderation.labels import LABELS, top_label
+from moderation.labels import top_label
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.policy_set import PolicySet
 from moderation.policy.tools.proportions import Point, ScoreCounts, Share
@@ -91,6 +91,7 @@ class Backtest:
     """The whole result for one client."""
 
     client: str
+    names: Sequence[str]
     events: int = 0
     matched: int = 0
     truths: int = 0
@@ -114,10 +115,10 @@ class Backtest:
 
     @property
     def known_labels(self) -> list[str]:
-        """Labels with at least one image that has them and one that does not, in the tree's order."""
+        """Labels with at least one image that has them and one that does not, in the catalogue's order."""
         return [
             label
-            for label in LABELS
+            for label in self.names
             if (counts := self.labels.get(label)) and counts.with_label.any() and counts.without.any()
         ]
 
@@ -167,7 +168,7 @@ def backtest(
     Raises ConfigurationError where no event has a known truth.
     """
     policies = PolicySet((policy,))
-    result = Backtest(policy.key, truths=len(truths.by_key), cuts=cuts or {}, promises=promises)
+    result = Backtest(policy.key, policy.labels.names, truths=len(truths.by_key), cuts=cuts or {}, promises=promises)
     for batch in batches(put_to(policy, event) for event in events):
         for event, decisions in zip(batch, policies.decide(batch, now), strict=True):
             truth = truths.of(event)

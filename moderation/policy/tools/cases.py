@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from moderation.documents.mistakes import Mistake, nearest
 from moderation.documents.source import Source, read
 from moderation.events import AdContext, Decision, ImageFacts, ModelStamp, Probability, ScoredEvent, Status, Surface
-from moderation.labels import LABELS
+from moderation.labels import LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.tools.diff import NONE, Decides
 
@@ -66,12 +66,14 @@ class Given(_Closed):
     now: Annotated[datetime | None, BeforeValidator(_moment)] = Field(None, description="When it is decided.")
     scored_at: Annotated[datetime | None, BeforeValidator(_moment)] = None
 
-    @model_validator(mode="after")
-    def _known_labels(self) -> Self:
-        for label in self.scores:
-            if label not in LABELS and label != OTHER:
-                raise ValueError(f"unknown label '{label}'. {nearest(label, LABELS)}".rstrip(". ") + "")
-        return self
+    @field_validator("scores")
+    @classmethod
+    def _known_labels(cls, scores: dict[str, float | None], info: ValidationInfo) -> dict[str, float | None]:
+        known = (info.context or {})["labels"].names
+        for label in scores:
+            if label not in known and label != OTHER:
+                raise ValueError(f"unknown label '{label}'. {nearest(label, known)}".rstrip(". ") + "")
+        return scores
 
 
 class Case(Given):
@@ -154,7 +156,7 @@ def run_cases(policies: Decides, policy: EffectivePolicy, now: datetime, path: P
         problem = f"{policy.key} has no cases"
         result.mistakes = (Mistake(str(path), 0, 0, "", problem, "at least one case", _STARTER),)
         return result
-    source, cases = read_cases(path)
+    source, cases = read_cases(path, policy.labels)
     result.mistakes = tuple(source.mistakes)
     for number, case in enumerate(cases.cases if cases else ()):
         line = source.place(("cases", number)).line
@@ -167,7 +169,7 @@ def run_cases(policies: Decides, policy: EffectivePolicy, now: datetime, path: P
 _STARTER: Final = "write one, or let `adjudicate policy new` show how"
 
 
-def read_cases(path: Path) -> tuple[Source, CaseFile | None]:
+def read_cases(path: Path, labels: LabelCatalogue) -> tuple[Source, CaseFile | None]:
     """A cases file; None, with every mistake noted in the source, where it cannot be used."""
     source = read(path, str(path))
     if not isinstance(source.value, dict):
@@ -175,7 +177,7 @@ def read_cases(path: Path) -> tuple[Source, CaseFile | None]:
             source.add((), "this is not a file of cases", "`cases:` with a list below")
         return source, None
     try:
-        cases = CaseFile.model_validate(source.value)
+        cases = CaseFile.model_validate(source.value, context={"labels": labels})
     except ValidationError as error:
         for violation in error.errors(include_url=False, include_context=False):
             _note(source, violation)
@@ -225,7 +227,8 @@ def _run(
     event = scored_event(policy, defaults, case, decided_at)
     decision = _own(policies.decide([event], decided_at)[0], policy)
     fired |= {reason.rule for reason in decision.reasons} if decision else set()
-    return CaseResult(case.name, file, line, tuple(_problems(case.expect, decision, event)), decision)
+    missing = [label for label in policy.labels.names if label not in event.scores]
+    return CaseResult(case.name, file, line, tuple(_problems(case.expect, decision, missing)), decision)
 
 
 def scored_event(policy: EffectivePolicy, defaults: Given, case: Case, decided_at: datetime) -> ScoredEvent:
@@ -235,7 +238,8 @@ def scored_event(policy: EffectivePolicy, defaults: Given, case: Case, decided_a
         context.setdefault("campaign", policy.campaign)
     clients = next((c for c in (case.clients, defaults.clients) if c is not None), (policy.client,))
     status = case.status or defaults.status or Status.OK
-    scores = _scores({**defaults.scores, **case.scores}) if status is Status.OK else {}
+    given = {**defaults.scores, **case.scores}
+    scores = _scores(given, policy.labels.names) if status is Status.OK else {}
     return ScoredEvent(
         event_id=case.name,
         surface=case.surface or defaults.surface or Surface.CREATIVE,
@@ -261,9 +265,9 @@ def _either(first: float | None, second: float | None) -> float:
     return first if first is not None else second if second is not None else 0.0
 
 
-def _scores(given: Mapping[str, float | None]) -> dict[str, float]:
+def _scores(given: Mapping[str, float | None], labels: Iterable[str]) -> dict[str, float]:
     other = given.get(OTHER)
-    every = dict.fromkeys(LABELS, other) | {label: s for label, s in given.items() if label != OTHER}
+    every = dict.fromkeys(labels, other) | {label: s for label, s in given.items() if label != OTHER}
     return {label: score for label, score in every.items() if score is not None}
 
 
@@ -272,7 +276,7 @@ def _own(decisions: Iterable[Decision], policy: EffectivePolicy) -> Decision | N
     return next(mine, None)
 
 
-def _problems(expected: Expected, decision: Decision | None, event: ScoredEvent) -> Iterable[str]:
+def _problems(expected: Expected, decision: Decision | None, missing: Sequence[str]) -> Iterable[str]:
     got = decision.verdict.value if decision else NONE
     rules = [reason.rule for reason in decision.reasons] if decision else []
     if got != expected.verdict:
@@ -285,7 +289,6 @@ def _problems(expected: Expected, decision: Decision | None, event: ScoredEvent)
     if expected.audit_sample is not None and decision and decision.audit_sample != expected.audit_sample:
         yield f"audit_sample: expected {expected.audit_sample}, got {decision.audit_sample}"
     if "on_missing_label" in rules and expected.rule != "on_missing_label":
-        missing = [label for label in LABELS if label not in event.scores]
         yield f"labels that a case does not give are not scored ({', '.join(missing)}): add `other: 0.01` to its scores"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from moderation.documents.mistakes import PolicyMistakes
 from moderation.errors import ConfigurationError
+from moderation.labels import LabelCatalogue
 from moderation.policy.engine.policy_set import PolicySet
 from moderation.policy.tools.cases import cases_path, run_cases
 from moderation.policy.tools.overlay import tried
@@ -25,7 +26,7 @@ def start(answers: Answers, folder: Path, now: datetime) -> tuple[Path, Path]:
     with tempfile.TemporaryDirectory() as draft:
         for path, text in texts.items():
             (Path(draft) / path.name).write_text(text, "utf-8")
-        _prove(Path(draft) / policy.name, folder, now)
+        _prove(Path(draft) / policy.name, folder, now, answers.labels)
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
         path.write_text(text, "utf-8")
@@ -36,8 +37,8 @@ def _file_name(client: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in client.lower()).strip(".")
 
 
-def _prove(draft: Path, folder: Path, now: datetime) -> None:
-    found = tried(draft, folder)
+def _prove(draft: Path, folder: Path, now: datetime, labels: LabelCatalogue) -> None:
+    found = tried(draft, folder, labels)
     if found.mistakes:
         raise PolicyMistakes(found.mistakes)
     made = next(policy for policy in found.policies if Path(policy.file).name == draft.name)

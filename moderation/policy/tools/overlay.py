@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from moderation.documents.source import parse
 from moderation.errors import ConfigurationError
+from moderation.labels import LabelCatalogue
 from moderation.policy.load import Examination, examine, examine_text, policy_files
 
 _SHADOW = re.compile(r"^shadow:\s*true\b", re.MULTILINE)
@@ -21,20 +22,21 @@ class Identity(NamedTuple):
     parent: str
 
 
-def tried(place: Path, among: Path | None = None) -> Examination:
+def tried(place: Path, among: Path | None = None, labels: LabelCatalogue | None = None) -> Examination:
     """What `place` would make: a folder as it is, or one file in the place of its namesake in a folder.
 
-    among: the folder that a file is tried in; its own if not given. A shadow policy is tried as if live.
+    among:  the folder that a file is tried in; its own if not given. A shadow policy is tried as if live.
+    labels: what policies may name; the shipped catalogue if not given.
     Raises ConfigurationError where the place does not exist.
     """
     if place.is_dir():
-        return examine(place)
+        return examine(place, labels)
     folder = among or place.parent
     text = _SHADOW.sub("shadow: false", _text(place))
     others = dict(_texts(folder))
     name = _place_for(identity(text), place.name, others)
     live = {path: other for path, other in others.items() if not _SHADOW.search(other)}
-    found = examine_text({**live, name: text}, folder)
+    found = examine_text({**live, name: text}, folder, labels)
     mistakes = [replace(m, file=str(place if m.file == name else folder / m.file)) for m in found.mistakes]
     return Examination(found.policies, tuple(sorted(mistakes)), found.files)
 

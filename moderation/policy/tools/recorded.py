@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from moderation.documents.mistakes import nearest
 from moderation.errors import ConfigurationError
 from moderation.events import ScoredEvent, Verdict, one_line
-from moderation.labels import LABELS
+from moderation.labels import LabelCatalogue
 
 BATCH: Final = 512
 KEYS: Final = ("event_id", "content_sha256")
@@ -117,7 +117,7 @@ class Truths:
         return self.by_key.get(getattr(event, self.key) or "")
 
 
-def truths(path: Path) -> Truths:
+def truths(path: Path, labels: LabelCatalogue) -> Truths:
     """Read a CSV of labels or verdicts.
 
     Columns: `event_id` or `content_sha256`; any labels (1, 0, or empty for unknown); or `verdict`.
@@ -126,20 +126,20 @@ def truths(path: Path) -> Truths:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
-            key, labels = _columns(path, reader.fieldnames or ())
-            return Truths(key, {row[key]: _truth(path, reader.line_num, row, labels) for row in reader})
+            key, known = _columns(path, reader.fieldnames or (), labels.names)
+            return Truths(key, {row[key]: _truth(path, reader.line_num, row, known) for row in reader})
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
 
 
-def _columns(path: Path, names: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+def _columns(path: Path, names: Iterable[str], known: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     present = tuple(names)
     key = next((name for name in KEYS if name in present), None)
-    labels = tuple(name for name in present if name in LABELS)
+    labels = tuple(name for name in present if name in known)
     if key is None:
         raise ConfigurationError(f"{path}:1: no column {' or '.join(KEYS)}; found {', '.join(present) or 'none'}")
     if not labels and "verdict" not in present:
-        near = next(filter(None, (nearest(name, LABELS) for name in present if name != key)), "")
+        near = next(filter(None, (nearest(name, known) for name in present if name != key)), "")
         raise ConfigurationError(f"{path}:1: no column is a label or `verdict`. {near}".strip())
     return key, labels
 

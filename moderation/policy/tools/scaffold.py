@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moderation.events import Surface, Verdict
-from moderation.labels import TOP_LABELS
-from moderation.policy.language.suitability import cuts
+from moderation.labels import Cut, LabelCatalogue
 
 _LOW = 0.01
 
@@ -16,12 +15,14 @@ _LOW = 0.01
 class Answers:
     """What a new policy must know.
 
-    tiers:      one per top label: the mildest risk kept away.
+    labels:     the catalogue that says what a tier means.
+    tiers:      one per label with tiers: the mildest risk kept away.
     undeclared: what political images get that nobody declared; None: thresholds alone decide.
     audit:      share of images marked for audit; 0 for none.
     """
 
     client: str
+    labels: LabelCatalogue
     tiers: Mapping[str, str]
     extends: str | None = None
     description: str | None = None
@@ -31,6 +32,9 @@ class Answers:
     version: str = "1"
     surfaces: tuple[Surface, ...] = field(default_factory=lambda: tuple(Surface))
 
+    def cut(self, label: str) -> Cut:
+        return self.labels.by_name[label].tiers[self.tiers[label]]
+
 
 def policy_text(answers: Answers) -> str:
     """The policy as YAML, with comments for the people who will change it."""
@@ -38,7 +42,7 @@ def policy_text(answers: Answers) -> str:
     lines += [f"extends: {_quoted(answers.extends)}"] if answers.extends else []
     lines += [f'version: "{answers.version}"']
     lines += [f"description: {_quoted(answers.description)}"] if answers.description else []
-    lines += ["", *_suitability(answers.tiers)]
+    lines += ["", *_suitability(answers)]
     lines += ["", "# What could not be examined is not safe: say what it gets.", f"on_error: {answers.on_error.value}"]
     if answers.undeclared:
         lines += ["", *_political(answers)]
@@ -61,15 +65,20 @@ def cases_text(answers: Answers) -> str:
     return "\n".join([*head, *(line for case in _cases(answers) for line in _case(case))]) + "\n"
 
 
-def _suitability(tiers: Mapping[str, str]) -> list[str]:
+def _suitability(answers: Answers) -> list[str]:
+    tiers = answers.tiers
     head = "# The mildest risk that is kept away: floor, high, medium or low (the strictest)."
-    if len(set(tiers.values())) == 1:
+    if len(set(tiers.values())) == 1 and set(tiers) == set(answers.labels.tiered_names):
         return [head, f"suitability: {next(iter(tiers.values()))}"]
-    return [head, "suitability:", *(f"  {label}: {tiers[label]}" for label in TOP_LABELS if label in tiers)]
+    return [
+        head,
+        "suitability:",
+        *(f"  {label}: {tiers[label]}" for label in answers.labels.top_names if label in tiers),
+    ]
 
 
 def _political(answers: Answers) -> list[str]:
-    threshold = cuts(answers.tiers["political"], "political")["review"]
+    threshold = answers.cut("political").review
     return [
         "# A picture cannot prove that an ad is political in law. What looks like it and was not declared gets the",
         "# answer below from this score on: where your tier begins to look. Raise it to be asked less often.",
@@ -84,9 +93,9 @@ def _cases(answers: Answers) -> Iterator[dict[str, Any]]:
     for surface in answers.surfaces:
         what = f"a {surface.value}"
         yield {"name": f"{what} without anything passes", "surface": surface.value, "expect": {"verdict": "allow"}}
-        for label, tier in answers.tiers.items():
+        for label in answers.tiers:
             if label != "political" or not answers.undeclared:
-                yield from _label_cases(what, surface, label, cuts(tier, label))
+                yield from _label_cases(what, surface, label, answers.cut(label))
     if answers.undeclared:
         yield from _political_cases(answers)
     verdict = answers.on_error.value
@@ -94,10 +103,10 @@ def _cases(answers: Answers) -> Iterator[dict[str, Any]]:
     yield {"name": f"what cannot be fetched gets {verdict}", "status": "FETCH_FAILED", "expect": expect}
 
 
-def _label_cases(what: str, surface: Surface, label: str, limits: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    lowest = min(limit for limit in limits.values() if limit != "never")
-    for verdict in ("block", "review"):
-        if (limit := limits[verdict]) != "never":
+def _label_cases(what: str, surface: Surface, label: str, cut: Cut) -> Iterator[dict[str, Any]]:
+    lowest = min(cut.review, cut.block)
+    for verdict, limit in (("block", cut.block), ("review", cut.review)):
+        if limit <= 1:
             rule = f"thresholds.{surface.value}.{label}.{verdict}"
             yield _scored(f"{what} with {label} from {limit:g} gets {verdict}", surface, label, limit, verdict, rule)
     under = round(lowest - 0.01, 4)
@@ -110,10 +119,10 @@ def _scored(name: str, surface: Surface, label: str, score: float, verdict: str,
 
 
 def _political_cases(answers: Answers) -> Iterator[dict[str, Any]]:
-    limits = cuts(answers.tiers["political"], "political")
+    cut = answers.cut("political")
     verdict = answers.undeclared.value if answers.undeclared else "review"
     for surface in answers.surfaces:
-        what, score = f"a {surface.value}", limits["review"]
+        what, score = f"a {surface.value}", cut.review
         expect = {"verdict": verdict, "rule": "political.undeclared"}
         yield {
             "name": f"{what} that looks political and is not declared gets {verdict}",
@@ -128,12 +137,12 @@ def _political_cases(answers: Answers) -> Iterator[dict[str, Any]]:
             "context": {"declared_political": True},
             "expect": {"verdict": "allow", "rule": "political.declared"},
         }
-        if limits["block"] != "never":
+        if cut.block <= 1:
             rule = f"thresholds.{surface.value}.political.block"
             yield {
-                "name": f"{what} with political from {limits['block']:g} gets block, declared or not",
+                "name": f"{what} with political from {cut.block:g} gets block, declared or not",
                 "surface": surface.value,
-                "scores": {"political": limits["block"]},
+                "scores": {"political": cut.block},
                 "context": {"declared_political": True},
                 "expect": {"verdict": "block", "rule": rule, "also": [f"thresholds.{surface.value}.political.review"]},
             }

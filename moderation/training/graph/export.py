@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from moderation.images import PREPROCESSING
-from moderation.labels import LABELS
+from moderation.labels import LabelCatalogue
 from moderation.training.fit.checkpoint import Checkpoint
 from moderation.training.graph import assemble, quantize, served, tower, triton_config
 from moderation.training.measure import metrics
@@ -43,7 +43,11 @@ class Gate:
 
 
 def export(
-    checkpoint: Checkpoint, recipe: Recipe, images: NDArray[np.uint8], targets: NDArray[np.floating]
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    images: NDArray[np.uint8],
+    targets: NDArray[np.floating],
+    catalogue: LabelCatalogue,
 ) -> dict[str, Any]:
     """Write the model folder of `recipe`; returns what `export.json` says of it.
 
@@ -51,7 +55,7 @@ def export(
     measured on it and ships only if its gate passes.
     """
     model = recipe.model
-    labels = _in_tree_order((*checkpoint.heads.labels, "adult"))
+    labels = _in_order((*checkpoint.heads.labels, "adult"), catalogue)
     (model / assemble.BRAND_TOWER).parent.mkdir(parents=True, exist_ok=True)
     onnx.save(_tower(checkpoint, recipe), model / assemble.BRAND_TOWER)
     _write_config(model, checkpoint, recipe, labels, "fp32")
@@ -79,10 +83,10 @@ def _tower(checkpoint: Checkpoint, recipe: Recipe) -> onnx.ModelProto:
     return tower.build(checkpoint.stages, checkpoint.heads, recipe.size, about)
 
 
-def _in_tree_order(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Labels of the tree in its order, then a client's own in the recipe's."""
-    own = [name for name in names if name not in LABELS]
-    return (*(name for name in LABELS if name in names), *own)
+def _in_order(names: tuple[str, ...], catalogue: LabelCatalogue) -> tuple[str, ...]:
+    """Labels of the catalogue in its order, then a client's own in the recipe's."""
+    own = [name for name in names if name not in catalogue.names]
+    return (*(name for name in catalogue.names if name in names), *own)
 
 
 def _write_config(model: Path, checkpoint: Checkpoint, recipe: Recipe, labels: tuple[str, ...], precision: str) -> None:

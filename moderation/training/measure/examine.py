@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from moderation.errors import ConfigurationError
+from moderation.labels import LabelCatalogue
 from moderation.training.data import dataset
 from moderation.training.data.label_schema import Schema
 from moderation.training.data.pixels import Decoded, Progress, decode, silent
@@ -91,7 +92,7 @@ def summary(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def export_checkpoint(recipe: Recipe, work: Path, progress: Progress = silent) -> str:
+def export_checkpoint(recipe: Recipe, work: Path, labels: LabelCatalogue, progress: Progress = silent) -> str:
     """Export WORK/checkpoint into the recipe's model folder, assemble it, measure it and write its card."""
     trained = checkpoint.load(work / "checkpoint")
     data = dataset.read(recipe.manifest, recipe.data)
@@ -103,12 +104,12 @@ def export_checkpoint(recipe: Recipe, work: Path, progress: Progress = silent) -
     with tempfile.TemporaryDirectory() as folder:
         rows = data.take(np.flatnonzero(data.split == "val"))
         decoded = decode(rows, recipe.size, Path(folder) / "pixels.npy", progress)
-        told = export(trained, recipe, decoded.pixels, decoded.data.targets)
+        told = export(trained, recipe, decoded.pixels, decoded.data.targets, labels)
         path = assemble(recipe.model)
         numbers = _measure(recipe, decoded, progress)
     precision = "fp32" if not told["int8"] else f"int8 in {' and '.join(told['int8'])}, fp32 elsewhere"
-    labels = ", ".join(f"`{label}`" for label in told["labels"])
-    card.write(recipe, data, trained.about, {"labels": labels, "precision": precision, "summary": numbers})
+    published = ", ".join(f"`{label}`" for label in told["labels"])
+    card.write(recipe, data, trained.about, {"labels": published, "precision": precision, "summary": numbers})
     gates = "\n".join(
         f"int8 of {name}: AP lost {gate['precision_lost']:.4f}, decisions flipped {gate['flipped']:.4f}"
         for name, gate in told["gates"].items()

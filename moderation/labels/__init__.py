@@ -1,0 +1,31 @@
+"""Labels are data: `read_catalogue` reads a file, `shipped_catalogue` the one in this folder."""
+
+from moderation.labels.catalogue import (
+    NO_LABELS,
+    TIERS,
+    Cut,
+    Joining,
+    Kind,
+    Label,
+    LabelCatalogue,
+    LabelTerms,
+    State,
+    top_label,
+)
+from moderation.labels.reading import CatalogueMistakes, read_catalogue, shipped_catalogue
+
+__all__ = [
+    "NO_LABELS",
+    "TIERS",
+    "CatalogueMistakes",
+    "Cut",
+    "Joining",
+    "Kind",
+    "Label",
+    "LabelCatalogue",
+    "LabelTerms",
+    "State",
+    "read_catalogue",
+    "shipped_catalogue",
+    "top_label",
+]
