@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, InferResult, KeepAliveOptions
 from tritonclient.utils import InferenceServerException
 
-from moderation.errors import ModelError, ModelOverloaded, ModelRejected, ModelUnavailable
+from moderation.errors import ModelError, ModelOverloaded, ModelRejected, ModelUnavailable, ModelUnreadable
 from moderation.events import ModelStamp
 
 
@@ -99,15 +99,13 @@ class TritonClassifier:
 
     def submit(self, images: NDArray[np.uint8], timeout_s: float) -> "Future[Scores]":
         answer: Future[Scores] = Future()
+        count = len(images)
 
         def answered(result: InferResult | None, error: InferenceServerException | None) -> None:
-            if error is not None:
-                answer.set_exception(self._noted(_translated(error)))
-                return
             try:
-                answer.set_result(self._scores(result, len(images)))
-            except ModelError as unreadable:
-                answer.set_exception(unreadable)
+                answer.set_result(self._scores(result, count, error))
+            except Exception as failure:  # noqa: BLE001 - whatever is not handed on is waited for, without end
+                answer.set_exception(self._noted(_model_error(failure)))
 
         pixels = InferInput("image", list(images.shape), "UINT8")
         pixels.set_data_from_numpy(np.ascontiguousarray(images))
@@ -122,8 +120,8 @@ class TritonClassifier:
                 # The server drops what nobody waits for any more; its unit is microseconds.
                 timeout=int(timeout_s * 1_000_000),
             )
-        except InferenceServerException as error:
-            answer.set_exception(_translated(error))
+        except (InferenceServerException, ValueError) as error:  # ValueError: the channel is closed
+            answer.set_exception(_model_error(error))
         return answer
 
     def is_ready(self) -> bool:
@@ -143,13 +141,17 @@ class TritonClassifier:
                 self._current = None
         return error
 
-    def _scores(self, result: Any, count: int) -> Scores:
+    def _scores(self, result: Any, count: int, error: InferenceServerException | None) -> Scores:
+        if error is not None:
+            raise error
         spec = self._spec_of(result.get_response().model_version)
-        values, uncertainty, embedding = (result.as_numpy(name) for name in _OUTPUTS)
-        shapes = [None if output is None else output.shape for output in (values, uncertainty, embedding)]
-        expected = [(count, len(spec.labels)), (count, 1)]
-        if shapes[:2] != expected or shapes[2] is None or shapes[2][:1] != (count,):
-            raise ModelRejected(f"model {spec.stamp.name} answered shapes {shapes}, not {[*expected, (count, 'E')]}")
+        outputs = [result.as_numpy(name) for name in _OUTPUTS]
+        found = [None if output is None else (str(output.dtype), *output.shape) for output in outputs]
+        width = 1 if found[2] is None else found[2][-1]
+        expected = [("float32", count, columns) for columns in (len(spec.labels), 1, width)]
+        if found != expected:
+            raise ModelUnreadable(f"model {spec.stamp.name} answered {found}, not {expected}")
+        values, uncertainty, embedding = outputs
         return Scores(spec, values, uncertainty.reshape(-1), embedding)
 
     def _spec_of(self, version: str) -> ModelSpec:
@@ -210,6 +212,16 @@ _AWAY: Final = {"StatusCode.UNAVAILABLE", "StatusCode.NOT_FOUND", "StatusCode.CA
 _AWAY_WORDS: Final = ("is not ready", "unknown model", "is not healthy")
 """In what Triton says of a model being swapped, or of a Python backend whose process died, as internal errors."""
 _OVERLOADED: Final = {"StatusCode.DEADLINE_EXCEEDED", "StatusCode.RESOURCE_EXHAUSTED"}
+
+
+def _model_error(failure: Exception) -> ModelError:
+    """Anything that went wrong with an answer, in the project's words; no frame hangs on it, so no pixels."""
+    if isinstance(failure, InferenceServerException):
+        return _translated(failure)
+    if isinstance(failure, ModelError):
+        failure.__traceback__ = None
+        return failure
+    return ModelUnreadable(f"model server: its answer cannot be read: {type(failure).__name__}: {failure}")
 
 
 def _translated(error: InferenceServerException) -> ModelError:

@@ -7,6 +7,7 @@ AdjudicateError
 ├── ImageError                an image cannot be judged: becomes a status on its scored event
 ├── ModelError                the model server cannot answer
 │   ├── ModelUnavailable      it is away or not ready: wait and try again
+│   │   └── ModelUnreadable   its answer cannot be read: it is broken or being swapped, so the same
 │   ├── ModelOverloaded       it refused for load or exceeded the deadline: wait and try again
 │   └── ModelRejected         it answered that the request is wrong: trying again will not help
 ├── BrokerError               Kafka cannot take or give records
@@ -58,6 +59,10 @@ class ModelError(AdjudicateError):
 
 class ModelUnavailable(ModelError):
     """The model server is away or the model is not ready."""
+
+
+class ModelUnreadable(ModelUnavailable):
+    """The model server's answer is not what its model publishes. Another try reads the model's own words anew."""
 
 
 class ModelOverloaded(ModelError):

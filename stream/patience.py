@@ -7,8 +7,7 @@ client's policy its say.
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from tenacity.wait import wait_exponential_jitter
 from moderation.classifier import Classifier, ModelSpec, Scores
 from moderation.errors import ModelOverloaded, ModelUnavailable
 from stream.settings import TritonSettings
+from stream.view_scores import request_scores
 
 log = structlog.get_logger()
 
@@ -53,7 +53,8 @@ class PatientModel:
     def score(self, images: NDArray[np.uint8]) -> Scores:
         """Scores of `[B,S,S,3] uint8`, all by one model version. Raises ModelError when patience ends."""
         deadlines = self._deadlines()
-        return self._patiently(lambda: self._score_once(images, next(deadlines)))
+        most = self._settings.max_batch
+        return self._patiently(lambda: request_scores(self._classifier, images, most, next(deadlines)))
 
     def spec(self) -> ModelSpec:
         """What is served, waiting for it. Raises ModelError when patience ends."""
@@ -94,17 +95,6 @@ class PatientModel:
             yield deadline_s
             deadline_s = min(deadline_s * 2, longest_s)
 
-    def _score_once(self, images: NDArray[np.uint8], deadline_s: float) -> Scores:
-        most = self._settings.max_batch
-        parts = (images[start : start + most] for start in range(0, len(images), most))
-        asked = deque(self._classifier.submit(part, deadline_s) for part in parts)
-        answers: list[Scores] = []
-        while asked:
-            # Named nowhere: a failure's traceback names this frame, and a frame that named the failure's answer
-            # would keep the pixels until the garbage collector comes by.
-            answers.append(asked.popleft().result())
-        return _joined(answers)
-
     def _pause(self, seconds: float) -> None:
         self._closing.wait(seconds)
 
@@ -118,16 +108,3 @@ class PatientModel:
         if self._away.is_set():
             log.info("the model answers again")
         self._away.clear()
-
-
-def _joined(parts: Sequence[Scores]) -> Scores:
-    if len(parts) == 1:
-        return parts[0]
-    if len({part.spec.stamp for part in parts}) > 1:
-        raise ModelUnavailable("the model was swapped within one batch; scoring it again by one version")
-    return Scores(
-        spec=parts[0].spec,
-        values=np.concatenate([part.values for part in parts]),
-        uncertainty=np.concatenate([part.uncertainty for part in parts]),
-        embedding=np.concatenate([part.embedding for part in parts]),
-    )

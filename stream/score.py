@@ -6,17 +6,14 @@ parsed goes to the rejects.
 """
 
 import hashlib
-import itertools
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
-import numpy as np
-
-from moderation.classifier import ModelSpec, Scores
+from moderation.classifier import ModelSpec
 from moderation.errors import EventError, ImageError, ModelError, ModelRejected
 from moderation.events import ScoredEvent, Status
 from moderation.images import Views
@@ -27,6 +24,7 @@ from stream.parse import Incoming, parse_image_event
 from stream.patience import PatientModel
 from stream.rejects import reject_output
 from stream.settings import Settings
+from stream.view_scores import ImageScores, score_images
 from stream.worker import Outputs
 
 
@@ -42,9 +40,6 @@ class Fetcher(Protocol):
 
     def submit(self, url: str) -> "Future[bytes]": ...
     def close(self) -> None: ...
-
-
-_NO_NUMBER: Final = ImageError(Status.MODEL_REJECTED, "the model answered with a score that is not a number")
 
 
 @dataclass(slots=True)
@@ -178,19 +173,17 @@ class ScoreStage:
         if not decoded:
             return []
         try:
-            scores = self._model.score(np.concatenate([views.pixels for views in decoded.values()]))
+            answers = score_images(list(decoded.values()), self._model.score)
         except ModelError as error:
             for sha256 in decoded:
                 _settle(groups[sha256], failure=_as_image_error(error))
             return []
-        ends = list(itertools.accumulate(len(views.pixels) for views in decoded.values()))
         fresh = []
-        for (sha256, views), end in zip(decoded.items(), ends, strict=True):
-            rows = slice(end - len(views.pixels), end)
-            if not _are_numbers(scores, rows):
-                _settle(groups[sha256], failure=_NO_NUMBER)
+        for (sha256, views), answer in zip(decoded.items(), answers, strict=True):
+            if isinstance(answer, ImageError):
+                _settle(groups[sha256], failure=answer)
                 continue
-            known = _highest(sha256, views, scores, rows)
+            known = _known_scores(sha256, views, answer)
             _settle(groups[sha256], known=known)
             fresh.append(known)
         return fresh
@@ -237,26 +230,15 @@ def _scored_event(item: _Item, incoming: Incoming) -> ScoredEvent:
     )
 
 
-def _are_numbers(scores: Scores, rows: slice) -> bool:
-    return bool(np.isfinite(scores.values[rows]).all() and np.isfinite(scores.uncertainty[rows]).all())
-
-
-def _highest(sha256: str, views: Views, scores: Scores, rows: slice) -> KnownScores:
-    """An image is as bad as its worst view."""
-    worst = scores.values[rows].max(axis=0)
+def _known_scores(sha256: str, views: Views, answer: ImageScores) -> KnownScores:
     return KnownScores(
-        key=cache_key(sha256, scores.spec.stamp),
-        model=scores.spec.stamp,
-        scores={label: _probability(value) for label, value in zip(scores.spec.labels, worst.tolist(), strict=True)},
-        uncertainty=_probability(float(scores.uncertainty[rows].max())),
+        key=cache_key(sha256, answer.spec.stamp),
+        model=answer.spec.stamp,
+        scores=answer.scores,
+        uncertainty=answer.uncertainty,
         image=views.facts,
         perceptual_hash=views.perceptual_hash,
     )
-
-
-def _probability(value: float) -> float:
-    """Clipped against rounding, and short enough to read in a record."""
-    return round(min(1.0, max(0.0, value)), 6)
 
 
 def _as_image_error(error: ModelError) -> ImageError:

@@ -11,7 +11,7 @@ from tritonclient.utils import InferenceServerException
 
 from moderation import classifier
 from moderation.classifier import TritonAddress, TritonClassifier
-from moderation.errors import ModelRejected, ModelUnavailable
+from moderation.errors import ModelRejected, ModelUnavailable, ModelUnreadable
 
 IMAGES = np.zeros((2, 8, 8, 3), np.uint8)
 
@@ -70,11 +70,11 @@ def client(server: Server) -> TritonClassifier:
         ("embedding", None),
     ],
 )
-def test_an_answer_of_another_shape_is_refused(
+def test_an_answer_of_another_shape_is_not_read(
     server: Server, client: TritonClassifier, output: str, answer: Any
 ) -> None:
     server.outputs[output] = answer
-    with pytest.raises(ModelRejected, match="answered shapes"):
+    with pytest.raises(ModelUnreadable, match="answered"):
         client.submit(IMAGES, 1.0).result(1)
 
 

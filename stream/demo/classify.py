@@ -8,20 +8,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from moderation.classifier import Classifier, Scores
+from moderation.classifier import Classifier
 from moderation.errors import ConfigurationError, ImageError, ModelRejected
 from moderation.events import ImageFacts, ModelStamp, Status
 from moderation.images import Limits, Views
 from stream.demo.outgoing import regular_files
 from stream.score import Decoder
+from stream.view_scores import ImageScores, request_scores, score_images
 
 FILES_AT_A_TIME: Final = 16
 CHUNKS_AHEAD: Final = 2
 _LARGEST: Final = Limits().max_bytes
 _TIMEOUT_S: Final = 60.0
-_ARRAYS: Final = ("values", "uncertainty", "embedding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +80,9 @@ def _read(path: Path) -> bytes:
 
 def _scored(chunk: Sequence[tuple[Path, "Future[Views]"]], classifier: Classifier, most: int) -> Iterator[Classified]:
     found = [_views_or_error(future) for _, future in chunk]
-    views = [each for each in found if isinstance(each, Views)]
-    answers = iter(_answers(views, classifier, most))
+    answers = iter(_answers([each for each in found if isinstance(each, Views)], classifier, most))
     for (path, _), each in zip(chunk, found, strict=True):
-        answer = next(answers) if isinstance(each, Views) else each
-        if isinstance(answer, ImageError):
-            yield Classified(path, answer.status, answer.detail)
-        elif isinstance(each, Views):
-            yield _classified(path, each, answer)
+        yield _classified(path, each, next(answers)) if isinstance(each, Views) else _failed(path, each)
 
 
 def _views_or_error(future: "Future[Views]") -> Views | ImageError:
@@ -99,28 +92,20 @@ def _views_or_error(future: "Future[Views]") -> Views | ImageError:
         return error
 
 
-def _answers(views: Sequence[Views], classifier: Classifier, most: int) -> Sequence[Scores | ImageError]:
-    """Per image the scores of all its views, cut from as few requests as possible."""
+def _answers(views: Sequence[Views], classifier: Classifier, most: int) -> Sequence[ImageScores | ImageError]:
     if not views:
         return []
-    pixels = np.concatenate([each.pixels for each in views])
-    asked = [classifier.submit(pixels[start : start + most], _TIMEOUT_S) for start in range(0, len(pixels), most)]
     try:
-        parts = [future.result() for future in asked]
+        return score_images(views, lambda pixels: request_scores(classifier, pixels, most, _TIMEOUT_S))
     except ModelRejected as error:
         return [ImageError(Status.MODEL_REJECTED, str(error))] * len(views)
-    ends = np.cumsum([len(each.pixels) for each in views]).tolist()
-    whole = Scores(parts[0].spec, *(np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS))
-    return [_rows(whole, end - len(each.pixels), end) for each, end in zip(views, ends, strict=True)]
 
 
-def _rows(scores: Scores, start: int, end: int) -> Scores:
-    return Scores(scores.spec, *(getattr(scores, name)[start:end] for name in _ARRAYS))
+def _classified(path: Path, views: Views, answer: ImageScores | ImageError) -> Classified:
+    if isinstance(answer, ImageError):
+        return _failed(path, answer)
+    return Classified(path, Status.OK, None, answer.scores, answer.uncertainty, views.facts, answer.spec.stamp)
 
 
-def _classified(path: Path, views: Views, answer: Scores) -> Classified:
-    """An image is as bad as its worst view."""
-    worst = answer.values.max(axis=0).clip(0.0, 1.0)
-    scores = {label: round(value, 6) for label, value in zip(answer.spec.labels, worst.tolist(), strict=True)}
-    uncertainty = round(float(answer.uncertainty.max()), 6)
-    return Classified(path, Status.OK, None, scores, uncertainty, views.facts, answer.spec.stamp)
+def _failed(path: Path, error: ImageError) -> Classified:
+    return Classified(path, error.status, error.detail)
