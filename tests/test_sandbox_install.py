@@ -1,5 +1,6 @@
 """Fetching once, whoever asks; and saying plainly what is missing. No server is started here."""
 
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from moderation.errors import SandboxError
 from stream.sandbox import install, kafka_cluster, python_library, redis_server
+from stream.sandbox.clean_environment import KEPT, SYSTEM_PATH
 from stream.sandbox.part import Leash, Part, free_port
 
 
@@ -83,7 +85,7 @@ def test_no_shared_python_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_debian_is_asked_for_a_shared_python_before_giving_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = python_library.PythonLibrary("3.11", Path("/lib"))
+    library = python_library.PythonLibrary("3.11", Path("/lib"), Path("/usr"))
     asked: list[str] = []
 
     def apt_install(package: str) -> bool:
@@ -151,3 +153,22 @@ def test_the_leash_forgets_what_ended_well() -> None:
         leash.close()
         assert survivor.poll() is None
         survivor.terminate()
+
+
+def test_a_server_sees_nothing_of_the_users_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "ADJUDICATE_INSTANCE"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    own = tmp_path / "own-server"
+    own.write_text("#!/bin/sh\nexec env\n")
+    own.chmod(0o755)
+    leash = Leash()
+    part = Part("Server", ["own-server"], tmp_path / "log", lambda: True, leash).start()
+    with pytest.raises(SandboxError, match="exited with 0"):
+        while True:
+            part.assert_alive()
+    leash.close()
+    seen = dict(line.partition("=")[::2] for line in part.log.read_text().splitlines())
+    assert seen.keys() - {"PWD", "_", "SHLVL", "OLDPWD"} <= {*KEPT, "PATH", "LC_ALL"}
+    assert (seen["PATH"], seen["LC_ALL"]) == (SYSTEM_PATH, "C.UTF-8")

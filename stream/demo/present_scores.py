@@ -59,6 +59,7 @@ def _own_triton() -> Iterator[TritonServer]:
         server = TritonServer(TritonOptions(), Path(directory), leash)
         try:
             server.start().wait_ready()
+            server.wait_scores()
             yield server
         finally:
             server.terminate()

@@ -24,7 +24,7 @@ _PATIENCE: Final = {
 _PROGRAM: Final = "from stream.cli import main; main()"
 
 
-def worker_environment(sandbox: Sandbox, policies: Path, images: Path | None) -> dict[str, str]:
+def worker_settings(sandbox: Sandbox, policies: Path, images: Path | None) -> dict[str, str]:
     """The stages' settings: this sandbox, these policies, and files below `images`."""
     own = {"ADJUDICATE_POLICIES": str(policies.absolute()), **_PATIENCE}
     if images:
@@ -32,12 +32,10 @@ def worker_environment(sandbox: Sandbox, policies: Path, images: Path | None) ->
     return {**sandbox.environment, **own}
 
 
-def command(stage: str, settings: dict[str, str]) -> list[str]:
-    """A stage that knows these settings only: the user's own may point to a real broker or cache."""
-    inherited = [name for name in os.environ if name.startswith("ADJUDICATE_")]
-    dropped = [option for name in inherited for option in ("-u", name)]
-    given = [f"{name}={value}" for name, value in settings.items()]
-    return ["env", *dropped, *given, sys.executable, "-c", _PROGRAM, stage]
+def worker_environment(settings: dict[str, str]) -> dict[str, str]:
+    """Of a stage that knows these settings only: the user's own may point to a real broker or cache."""
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("ADJUDICATE_")}
+    return {**inherited, **settings}
 
 
 class Workers:
@@ -66,12 +64,15 @@ class Workers:
 @contextmanager
 def running(sandbox: Sandbox, policies: Path, images: Path | None) -> Iterator[Workers]:
     """Both stages as separate processes, gone afterwards even if this process is killed."""
-    settings = worker_environment(sandbox, policies, images)
+    environment = worker_environment(worker_settings(sandbox, policies, images))
     leash = Leash()
     parts = [
-        Part(f"adjudicate {stage}", command(stage, settings), sandbox.directory / f"{stage}.log", lambda: True, leash)
+        Part(
+            f"adjudicate {stage}", [sys.executable, "-c", _PROGRAM, stage], sandbox.directory / f"{stage}.log",
+            lambda: True, leash, environment,
+        )
         for stage in STAGES
-    ]
+    ]  # fmt: skip
     workers = Workers(parts, sandbox.parts)
     try:
         for part in parts:

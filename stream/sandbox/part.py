@@ -16,6 +16,7 @@ from typing import Final, Self
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from moderation.errors import SandboxError
+from stream.sandbox.clean_environment import absolute_program, clean_environment
 
 READY_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
@@ -62,7 +63,10 @@ class Leash:
 
 
 class Part:
-    """A server with handles for faults. It runs in a process group of its own, which every signal reaches."""
+    """A server with handles for faults. It runs in a process group of its own, which every signal reaches.
+
+    environment: every variable that it sees; by default what `clean_environment` keeps.
+    """
 
     def __init__(
         self,
@@ -75,7 +79,7 @@ class Part:
     ) -> None:
         self.name = name
         self.command = list(command)
-        self.environment = dict(environment or {})
+        self.environment = dict(clean_environment() if environment is None else environment)
         self.log = log
         self._probe = probe
         self._leash = leash
@@ -97,8 +101,8 @@ class Part:
         with self.log.open("ab") as log:
             try:
                 self._process = subprocess.Popen(
-                    self.command,
-                    env={**os.environ, **self.environment},
+                    [absolute_program(self.command[0]), *self.command[1:]],
+                    env=self.environment,
                     cwd=self.log.parent,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -118,7 +122,7 @@ class Part:
         try:
             retrying(self._answers)
         except RetryError:
-            raise SandboxError(f"{self.name} is not ready after {timeout_s:g} s{self._log_tail()}") from None
+            raise SandboxError(f"{self.name} is not ready after {timeout_s:g} s{self.log_tail()}") from None
 
     def _answers(self) -> bool:
         self.assert_alive()
@@ -128,9 +132,10 @@ class Part:
         """Raises SandboxError with the end of the server's log if it is not running."""
         if not self.is_alive():
             code = self._process.returncode if self._process else "a signal"
-            raise SandboxError(f"{self.name} exited with {code}{self._log_tail()}")
+            raise SandboxError(f"{self.name} exited with {code}{self.log_tail()}")
 
-    def _log_tail(self) -> str:
+    def log_tail(self) -> str:
+        """The end of the log, and earlier lines that complain, to be appended to an error."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         mistakes = [line for line in lines[:-LOG_TAIL_LINES] if COMPLAINT.search(line)]
         return "\n".join([f"; its log {self.log} ends with:", *mistakes[-5:], *lines[-LOG_TAIL_LINES:]])

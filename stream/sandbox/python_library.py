@@ -22,10 +22,11 @@ _QUESTION: Final = (
 
 @dataclass(frozen=True)
 class PythonLibrary:
-    """version: "3.11"; directory: where libpython3.11.so.1.0 is."""
+    """version: "3.11"; directory: where libpython3.11.so.1.0 is; home: the prefix of its standard library."""
 
     version: str
     directory: Path
+    home: Path
 
 
 def python_library() -> PythonLibrary:
@@ -56,4 +57,4 @@ def _ask(python: str) -> PythonLibrary | None:
     name = f"libpython{version}.so.1.0"
     places = (Path(directory), Path(directory) / multiarch, Path(home) / "lib")
     place = next((place for place in places if (place / name).is_file()), None)
-    return PythonLibrary(version, place) if place and version in VERSIONS else None
+    return PythonLibrary(version, place, Path(home)) if place and version in VERSIONS else None

@@ -189,6 +189,8 @@ class Sandbox:
             self.triton = TritonServer(self._triton_options or TritonOptions(), self.directory, leash)
         with steps.step("Triton: start"):
             self.triton.start().wait_ready()
+        with steps.step("Triton: first inference"):
+            self.triton.wait_scores()
 
     def _start_redis(self, leash: Leash, steps: Steps) -> None:
         with steps.step("Redis: start"):

@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import math
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from moderation.errors import SandboxError
+from stream.sandbox.clean_environment import SYSTEM_PATH, clean_environment
 from stream.sandbox.install import install_wheels, installed
 from stream.sandbox.part import Leash, Part, free_port
 from stream.sandbox.python_library import PythonLibrary, python_library
@@ -23,6 +26,8 @@ BACKEND_PACKAGES: Final = ("onnxruntime", "flatbuffers", "packaging", "protobuf"
 """What a model.py here may import beside numpy, in the versions of the running environment."""
 
 MODEL: Final = "brand_safety"
+SCORES_TIMEOUT_S: Final = 40.0
+"""For the first answer of each model, which a loaded machine gives late."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,13 @@ def default_model_repository() -> Path:
     return found[0]
 
 
+def _environment(python: PythonLibrary, root: Path, more: Mapping[str, str]) -> dict[str, str]:
+    libraries = f"{python.directory}:{root / 'wheel' / 'nvidia_pytriton.libs'}"
+    # The backend's interpreter takes its standard library from the first python3 on PATH.
+    path = f"{python.home / 'bin'}:{SYSTEM_PATH}"
+    return {**clean_environment(PATH=path, LD_LIBRARY_PATH=libraries), **more}
+
+
 class TritonServer(Part):
     """Triton on three loopback ports: `grpc`, `http` and `metrics`, each "127.0.0.1:PORT"."""
 
@@ -101,11 +113,9 @@ class TritonServer(Part):
         self.grpc, self.http, self.metrics = (f"127.0.0.1:{free_port()}" for _ in range(3))
         python = python_library()
         root = installation(python)
-        # The stub runs isolated: no PYTHON… variable reaches it.
-        libraries = f"{python.directory}:{root / 'wheel' / 'nvidia_pytriton.libs'}"
         super().__init__(
             "Triton", self._command(root), directory / "triton" / "triton.log", self._is_ready, leash,
-            {"LD_LIBRARY_PATH": libraries, **options.environment},
+            _environment(python, root, options.environment),
         )  # fmt: skip
 
     def _command(self, root: Path) -> list[str]:
@@ -135,6 +145,28 @@ class TritonServer(Part):
         models = (f"/v2/models/{model}/ready" for model in self.options.ready_models)
         return all(self.ask("GET", path)[0] == http.HTTPStatus.OK for path in ("/v2/health/ready", *models))
 
+    def wait_scores(self, timeout_s: float = SCORES_TIMEOUT_S) -> None:
+        """Ask each model for one answer. A server may call itself ready and answer nothing that can be read.
+
+        Raises SandboxError with the end of the server's log.
+        """
+        deadline = time.monotonic() + timeout_s
+        for model in self.options.ready_models:
+            while problem := self._inference_problem(model, max(1.0, deadline - time.monotonic())):
+                self.assert_alive()
+                if time.monotonic() > deadline:
+                    raise SandboxError(f"Triton is up, but {model} does not answer: {problem}{self.log_tail()}")
+                time.sleep(0.2)
+
+    def _inference_problem(self, model: str, timeout_s: float) -> str:
+        """Why one blank input gets no readable answer; empty if it gets one. Over HTTP, which has no TLS here."""
+        status, config = self.ask("GET", f"/v2/models/{model}/config", timeout_s=timeout_s)
+        if status == http.HTTPStatus.OK:
+            body = json.dumps({"inputs": _blank_inputs(json.loads(config))})
+            status, answer = self.ask("POST", f"/v2/models/{model}/infer", body, timeout_s)
+            return _answer_problem(answer) if status == http.HTTPStatus.OK else answer
+        return config
+
     def load(self, model: str = MODEL, parameters: Mapping[str, Any] | None = None) -> None:
         """Load or reload a model (needs `--model-control-mode=explicit`). Raises SandboxError."""
         self._repository("load", model, {"parameters": dict(parameters or {})})
@@ -159,3 +191,22 @@ class TritonServer(Part):
             return 0, str(error)
         finally:
             connection.close()
+
+
+def _blank_inputs(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """A batch of one zero for every input that a model's configuration names."""
+    batch = [1] if config.get("max_batch_size", 0) > 0 else []
+    inputs = []
+    for each in config["input"]:
+        shape = batch + [max(1, int(size)) for size in each["dims"]]
+        kind = each["data_type"].removeprefix("TYPE_")
+        inputs.append({"name": each["name"], "shape": shape, "datatype": kind, "data": [0] * math.prod(shape)})
+    return inputs
+
+
+def _answer_problem(answer: str) -> str:
+    outputs = json.loads(answer).get("outputs", [])
+    empty = [each["name"] for each in outputs if len(each.get("data", [])) != math.prod(each["shape"])]
+    if not outputs or empty:
+        return f"its answer is empty or cut short ({', '.join(empty) or 'no outputs'})"
+    return ""
