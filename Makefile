@@ -4,34 +4,42 @@ MINUTES ?= 20
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --constraint requirements.lock
 
-.PHONY: setup demo test check bench faults malformed soak clean
+.PHONY: setup demo test check bench faults malformed soak clean system-demo system-test
+.SECONDARY: # A stamp is kept: it says what is installed.
+.NOTPARALLEL: # What the system lacks is named before anything else starts.
 
-demo: .venv/sandbox.stamp ## A real Kafka, Triton and both stages over sample images
+demo: system-demo .venv/sandbox.stamp ## A real Kafka, Triton and both stages over sample images
 	$(BIN)/adjudicate demo $(ARGS)
 
-setup: .venv/dev.stamp ## Everything that tests, checks and benchmarks need
+setup: system-test .venv/dev.stamp ## Everything that tests, checks and benchmarks need
 
-test: .venv/dev.stamp ## Every test, with real servers
+setup-%: .venv/%.stamp ## One extra of pyproject.toml: train, evaluate, sandbox
+	@echo "The extra '$*' is installed in .venv."
+
+test: setup ## Every test, with real servers
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-check: .venv/dev.stamp ## Lint, format and types
+check: setup ## Lint, format and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: .venv/dev.stamp ## Every benchmark, each against a limit or a peer in the same run
+bench: setup ## Every benchmark, each against a limit or a peer in the same run
 	$(BIN)/python -m benchmarks $(ARGS)
 
-faults: .venv/dev.stamp ## Every fault, not only the part that `make test` runs
+faults: setup ## Every fault, not only the part that `make test` runs
 	$(BIN)/pytest tests/faults --all-faults $(ARGS)
 
-malformed: .venv/dev.stamp ## Ten thousand of everything that is malformed, through brokers and workers too
-	ADJUDICATE_MALFORMED=10000 $(BIN)/pytest --all-faults -k malformed \
+malformed: setup ## Ten thousand of everything that is malformed, through brokers and workers too
+	ADJUDICATE_TEST_MALFORMED=10000 $(BIN)/pytest --all-faults -k malformed \
 		tests/faults tests/test_malformed.py tests/test_images_fuzz.py $(ARGS)
 
-soak: .venv/dev.stamp ## Random faults for MINUTES, then the checker's verdict
+soak: setup ## Random faults for MINUTES, then the checker's verdict
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(ARGS)
 
 clean: ## Forget the environment and what the sandbox fetched
 	rm -rf .venv .sandbox demo-out
+
+system-demo system-test: system-%: ## Java, Maven, Redis and the rest: installed as root on Debian, else named
+	@PYTHON=$(PYTHON) tools/system-packages.sh $*
 
 .venv/uv.stamp:
 	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv==0.13.9 && touch $@

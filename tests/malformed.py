@@ -15,8 +15,8 @@ from stream.kafka import Output
 from stream.parse import EVENT_HEADER
 from tests.drawn import FORMATS, animation, encoded, exif, picture
 
-COUNT: Final = int(os.environ.get("ADJUDICATE_MALFORMED", "500"))
-"""Of each kind; `ADJUDICATE_MALFORMED=10000` runs the long version."""
+COUNT: Final = int(os.environ.get("ADJUDICATE_TEST_MALFORMED", "500"))
+"""Of each kind; `ADJUDICATE_TEST_MALFORMED=10000` runs the long version."""
 
 Damage = Callable[[random.Random, dict[str, Any]], object]
 

@@ -1,6 +1,6 @@
 """Damaged images of every format: a status or a picture, never another error, never a hang.
 
-`ADJUDICATE_MALFORMED=10000` runs the long version of the malformed set (500 by default).
+`ADJUDICATE_TEST_MALFORMED=10000` runs the long version of the malformed set (500 by default).
 """
 
 import time

@@ -1,6 +1,6 @@
 """Damaged headers, events and policies: an answer of the kind that is promised, never another error.
 
-`ADJUDICATE_MALFORMED=10000` runs the long version (500 of each kind by default); images as a whole are in
+`ADJUDICATE_TEST_MALFORMED=10000` runs the long version (500 of each kind by default); images as a whole are in
 `test_images_fuzz.py`, and `tests/faults` sends events and images through real servers.
 """
 

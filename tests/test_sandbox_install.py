@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from moderation.errors import SandboxError
-from stream.sandbox import install, kafka_cluster, python_library, redis_server
+from stream.sandbox import Sandbox, install, kafka_cluster, python_library, redis_server
 from stream.sandbox.clean_environment import KEPT, SYSTEM_PATH
 from stream.sandbox.part import Leash, Part, free_port
+from tests import parts
 
 
 @pytest.fixture(autouse=True)
@@ -79,23 +80,8 @@ def test_maven_is_not_needed_once_kafka_is_there(cache: Path, monkeypatch: pytes
 
 def test_no_shared_python_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(python_library, "_search", lambda: None)
-    monkeypatch.setattr(python_library, "apt_install", lambda package: False)
     with pytest.raises(SandboxError, match=r"apt-get install libpython3\.11"):
         python_library.python_library()
-
-
-def test_debian_is_asked_for_a_shared_python_before_giving_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = python_library.PythonLibrary("3.11", Path("/lib"), Path("/usr"))
-    asked: list[str] = []
-
-    def apt_install(package: str) -> bool:
-        asked.append(package)
-        return True
-
-    monkeypatch.setattr(python_library, "_search", lambda: library if asked else None)
-    monkeypatch.setattr(python_library, "apt_install", apt_install)
-    assert python_library.python_library() == library
-    assert asked == ["libpython3.11"]
 
 
 def test_no_redis_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -172,3 +158,21 @@ def test_a_server_sees_nothing_of_the_users_shell(monkeypatch: pytest.MonkeyPatc
     seen = dict(line.partition("=")[::2] for line in part.log.read_text().splitlines())
     assert seen.keys() - {"PWD", "_", "SHLVL", "OLDPWD"} <= {*KEPT, "PATH", "LC_ALL"}
     assert (seen["PATH"], seen["LC_ALL"]) == (SYSTEM_PATH, "C.UTF-8")
+
+
+def test_a_part_that_was_not_started_is_an_error_not_none() -> None:
+    stack = Sandbox(redis=False, triton=False)
+    with pytest.raises(SandboxError, match="Redis is not running in this sandbox"):
+        _ = stack.running_redis
+    with pytest.raises(SandboxError, match="Triton is not running"):
+        _ = stack.running_triton
+
+
+@pytest.mark.parametrize(("ci", "ending"), [("true", pytest.fail.Exception), (None, pytest.skip.Exception)])
+def test_a_test_whose_part_is_missing_says_which(
+    ci: str | None, ending: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_server, "is_available", lambda: False)
+    monkeypatch.setenv("CI", ci) if ci else monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(ending, match="missing for this test: redis-server"):
+        parts.require_redis()

@@ -84,14 +84,3 @@ def _installer() -> list[str]:
     beside = Path(sys.executable).with_name("uv")
     uv = str(beside) if beside.exists() else shutil.which("uv")
     return [uv, "pip", "install", "-q"] if uv else [sys.executable, "-m", "pip", "install", "-q"]
-
-
-def apt_install(package: str) -> bool:
-    """Try to install a Debian package; only root on a Debian-like system can. Returns whether it worked."""
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return False
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    commands = (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", package])
-    return all(
-        subprocess.run(command, env=quiet, capture_output=True, check=False).returncode == 0 for command in commands
-    )

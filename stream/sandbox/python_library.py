@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from moderation.errors import SandboxError
-from stream.sandbox.install import apt_install
 
 VERSIONS: Final = ("3.12", "3.11")
 """Pythons that have both a stub in the Triton wheel and a numpy 1.26, newest first."""
@@ -32,8 +31,6 @@ class PythonLibrary:
 def python_library() -> PythonLibrary:
     """The running Python's shared library, else another installed one's. Raises SandboxError."""
     found = _search()
-    if found is None and any(apt_install(f"libpython{version}") for version in reversed(VERSIONS)):
-        found = _search()
     if found is None:
         raise SandboxError(
             "Triton's python backend needs a shared libpython of Python 3.11 or 3.12 and none is installed; "

@@ -3,9 +3,12 @@
 import shutil
 import socket
 from pathlib import Path
+from typing import Final
 
 from moderation.errors import SandboxError
 from stream.sandbox.part import Leash, Part, free_port
+
+HOW_TO_INSTALL: Final = "on Debian: `apt-get install redis-server`"
 
 
 def is_available() -> bool:
@@ -17,7 +20,7 @@ class RedisServer(Part):
 
     def __init__(self, directory: Path, leash: Leash) -> None:
         if not is_available():
-            raise SandboxError("redis-server is not installed; on Debian: `apt-get install redis-server`")
+            raise SandboxError(f"redis-server is not installed; {HOW_TO_INSTALL}")
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         home = directory / "redis"

@@ -112,23 +112,31 @@ class Sandbox:
         }
 
     @property
-    def _triton_running(self) -> TritonServer:
+    def running_triton(self) -> TritonServer:
+        """Raises SandboxError where there is none."""
         if self.triton is None:
             raise SandboxError("Triton is not running in this sandbox")
         return self.triton
 
     @property
+    def running_redis(self) -> RedisServer:
+        """Raises SandboxError where there is none."""
+        if self.redis is None:
+            raise SandboxError(f"Redis is not running in this sandbox; {redis_server.HOW_TO_INSTALL}")
+        return self.redis
+
+    @property
     def triton_grpc(self) -> str:
         """`127.0.0.1:PORT`"""
-        return self._triton_running.grpc
+        return self.running_triton.grpc
 
     @property
     def triton_http(self) -> str:
-        return self._triton_running.http
+        return self.running_triton.http
 
     @property
     def triton_metrics(self) -> str:
-        return self._triton_running.metrics
+        return self.running_triton.metrics
 
     @property
     def redis_url(self) -> str | None:

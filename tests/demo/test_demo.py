@@ -1,7 +1,6 @@
 """The demo as a user runs it: real Kafka, real Triton, both stages as processes, everything gone afterwards."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,8 +18,8 @@ from moderation.events import Decision, Verdict
 from moderation.policy import load
 from stream.demo.samples import SAMPLES, UNKNOWN_CLIENT
 from stream.demo.workers import Workers, worker_environment
-from stream.sandbox import kafka_cluster
 from stream.sandbox.part import Leash, Part
+from tests.parts import require_kafka
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = [sys.executable, "-c", "from stream.cli import main; main()", "demo"]
@@ -29,10 +28,7 @@ CLASSIFY = [*DEMO[:-1], "classify"]
 
 @pytest.fixture
 def real_kafka() -> None:
-    if missing := kafka_cluster.missing_programs():
-        if os.environ.get("CI"):
-            pytest.fail(f"missing for this test: {' and '.join(missing)}")
-        pytest.skip(f"missing for this test: {' and '.join(missing)} (Debian: openjdk-17-jre-headless, maven)")
+    require_kafka()
 
 
 @pytest.fixture(scope="module")

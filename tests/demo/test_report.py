@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from stream.demo.report import Judged, Rejected, Run, write_report
 from stream.demo.samples import sample_events
 from stream.demo.thumbnails import LONGEST_PX, thumbnail
 from tests.demo.decisions import MODEL, NOW, decision, reason
+from tests.parts import require_program
 
 HOSTILE = '"><script>document.title="owned"</script><img src=x onerror=alert(1)>.png'
 
@@ -170,9 +170,7 @@ def test_words_for_a_decision() -> None:
 
 
 def dom_in_chromium(file: Path, profile: Path) -> str:
-    browser = shutil.which("chromium")
-    if browser is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
+    browser = require_program("chromium")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
              "--disable-component-update", "--disable-sync", "--no-first-run",
              f"--user-data-dir={profile}"]  # fmt: skip

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import structlog
 
-from stream.sandbox import kafka_cluster
 from tests.faults.run import Run
 from tests.faults.stack import Stack
 from tests.faults.zygote import Zygote
+from tests.parts import require_kafka, require_redis
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,8 +34,8 @@ def _quiet() -> None:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    if missing := kafka_cluster.missing_programs():
-        pytest.fail(f"delivery is never tested on a mock: {' and '.join(missing)} missing")
+    require_kafka()
+    require_redis()
     with Stack.below(tmp_path_factory.mktemp("stack")) as stack:
         yield stack
 

@@ -185,7 +185,7 @@ class Run:
 
     def forget_scores(self) -> None:
         """Start the scorers anew over an empty Redis: every image goes to the model again."""
-        with Redis.from_url(self.stack.sandbox.redis_url or "") as redis:
+        with Redis.from_url(self.stack.sandbox.running_redis.url) as redis:
             redis.flushall()
         for instance in self.supervisor.instances("score"):
             self.supervisor.remove(instance)
@@ -266,7 +266,7 @@ class Run:
             "topics": {name: f"{self.name}.{topic}" for name, topic in TopicSettings().model_dump().items()},
             "worker": {"stop_within_s": 4, "stall_after_s": 20},
             "triton": {"url": sandbox.triton_grpc, "timeout_s": 2},
-            "redis": {"url": sandbox.redis_url},
+            "redis": {"url": sandbox.running_redis.url},
             "images": {"decode_workers": 1},
         }
         for section, values in sections.items():

@@ -122,14 +122,12 @@ class Faults:
         return _nothing
 
     def _kill_redis(self) -> Heal:
-        assert self._stack.sandbox.redis is not None
-        self._stack.sandbox.redis.kill()
-        return self._stack.sandbox.redis.restart
+        self._stack.sandbox.running_redis.kill()
+        return self._stack.sandbox.running_redis.restart
 
     def _freeze_redis(self) -> Heal:
-        assert self._stack.sandbox.redis is not None
-        self._stack.sandbox.redis.pause()
-        return self._stack.sandbox.redis.resume
+        self._stack.sandbox.running_redis.pause()
+        return self._stack.sandbox.running_redis.resume
 
     def _break_policy(self) -> Heal:
         (self._run.policies / "acme.yaml").write_text("client: acme\nversio")

@@ -117,8 +117,7 @@ class Stack:
 
     @property
     def _triton(self) -> TritonServer:
-        assert self.sandbox.triton is not None
-        return self.sandbox.triton
+        return self.sandbox.running_triton
 
     # Kafka
 

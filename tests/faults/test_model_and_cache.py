@@ -13,14 +13,12 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 
 def _kill_triton(stack: Stack) -> Callable[[], None]:
-    assert stack.sandbox.triton is not None
-    stack.sandbox.triton.kill()
-    return stack.sandbox.triton.restart
+    stack.sandbox.running_triton.kill()
+    return stack.sandbox.running_triton.restart
 
 
 def _pause_triton(stack: Stack) -> Callable[[], None]:
-    assert stack.sandbox.triton is not None
-    stack.sandbox.triton.pause()
+    stack.sandbox.running_triton.pause()
     return stack.resume_triton
 
 
@@ -35,15 +33,13 @@ def _crash_model(stack: Stack) -> Callable[[], None]:
 
 
 def _kill_redis(stack: Stack) -> Callable[[], None]:
-    assert stack.sandbox.redis is not None
-    stack.sandbox.redis.kill()
-    return stack.sandbox.redis.restart
+    stack.sandbox.running_redis.kill()
+    return stack.sandbox.running_redis.restart
 
 
 def _pause_redis(stack: Stack) -> Callable[[], None]:
-    assert stack.sandbox.redis is not None
-    stack.sandbox.redis.pause()
-    return stack.sandbox.redis.resume
+    stack.sandbox.running_redis.pause()
+    return stack.sandbox.running_redis.resume
 
 
 @pytest.mark.parametrize("fault", [_kill_triton, _pause_triton, _hang_model, _crash_model])
@@ -115,7 +111,7 @@ def test_a_lying_redis_is_not_believed(run: Run) -> None:
     run.forget_scores()
     with run.load() as load:
         time.sleep(3)
-        with Redis.from_url(run.stack.sandbox.redis_url or "") as redis:
+        with Redis.from_url(run.stack.sandbox.running_redis.url) as redis:
             keys = sorted(redis.scan_iter("adjudicate:scores:*"))
             values = redis.mget(keys)
             for number, key in enumerate(keys):

@@ -49,7 +49,7 @@ def test_policy_code_that_raises_costs_only_its_own_events(run: Run) -> None:
 
 @pytest.mark.timeout(3600)
 def test_every_malformed_record_gets_one_answer_and_ends_no_worker(run: Run) -> None:
-    """`ADJUDICATE_MALFORMED=10000` sends ten thousand events and ten thousand images, on top of good ones."""
+    """`ADJUDICATE_TEST_MALFORMED=10000` sends ten thousand events and ten thousand images, on top of good ones."""
     with run.load() as load:
         began = time.monotonic()
         produce_all(run.settings.kafka, itertools.chain(_malformed_events(run), _malformed_images(run)))

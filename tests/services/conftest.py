@@ -5,7 +5,6 @@ and the shared state of one for all. Where a part is missing, tests that need it
 `CI`) and skip, naming the part, elsewhere.
 """
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,32 +12,22 @@ from pathlib import Path
 import pytest
 
 from moderation.errors import SandboxError
-from stream.sandbox import Sandbox, TritonOptions, kafka_cluster, redis_server
-from stream.sandbox.install import apt_install
+from stream.sandbox import Sandbox, TritonOptions
+from tests.parts import require_kafka, require_redis
 
 TINY_MODEL_REPOSITORY = Path(__file__).with_name("model_repository_tiny")
 
 TopicMaker = Callable[..., str]
 
 
-def lacking(what: str) -> None:
-    """Fail in CI, skip by name elsewhere."""
-    if os.environ.get("CI"):
-        pytest.fail(f"missing for this test: {what}")
-    pytest.skip(f"missing for this test: {what}")
-
-
 @pytest.fixture(scope="session")
 def real_kafka() -> None:
-    """Asks for Apache Kafka: no test of delivery may run on the mock."""
-    if missing := kafka_cluster.missing_programs():
-        lacking(f"{' and '.join(missing)}, for Apache Kafka (Debian: openjdk-17-jre-headless, maven)")
+    require_kafka()
 
 
 @pytest.fixture(scope="session")
 def real_redis() -> None:
-    if not redis_server.is_available() and not apt_install("redis-server"):
-        lacking("redis-server (Debian: apt-get install redis-server)")
+    require_redis()
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +71,7 @@ def triton(sandbox: Sandbox) -> str:
 
 @pytest.fixture
 def redis_url(sandbox: Sandbox) -> str:
-    return sandbox.redis_url or ""
+    return sandbox.running_redis.url
 
 
 @pytest.fixture

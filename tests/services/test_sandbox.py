@@ -151,8 +151,7 @@ def _group(pid: int) -> int:
 
 def test_parts_survive_kill_pause_and_restart_with_their_data(own_sandbox: Callable[..., Sandbox]) -> None:
     with own_sandbox() as stack:
-        assert stack.redis is not None
-        assert stack.triton is not None
+        redis, triton = stack.running_redis, stack.running_triton
         stack.create_topics(["kept"], 1)
         produce(stack.kafka_settings, "kept", b"before")
         groups = [part.pid for part in stack.parts]
@@ -163,20 +162,20 @@ def test_parts_survive_kill_pause_and_restart_with_their_data(own_sandbox: Calla
         produce(stack.kafka_settings, "kept", b"after")
         assert consume(stack.kafka_settings, "kept", 2) == [b"before", b"after"]
 
-        stack.triton.pause()
+        triton.pause()
         # A thread of it may still answer while the signal is on its way to all of them.
-        assert 0 in [stack.triton.ask("GET", "/v2/health/ready", timeout_s=0.5)[0] for _ in range(3)]
-        stack.triton.resume()
-        stack.triton.wait_ready(10)
-        stack.triton.kill()
+        assert 0 in [triton.ask("GET", "/v2/health/ready", timeout_s=0.5)[0] for _ in range(3)]
+        triton.resume()
+        triton.wait_ready(10)
+        triton.kill()
         assert group_members(groups[1]) == []
-        stack.triton.restart()
+        triton.restart()
         assert score(stack.triton_grpc, np.full((1, 224, 224, 3), 255, np.uint8)).tolist() == [[1, 1, 1]]
 
-        assert redis_says(stack.redis.url, b"SET k v") == b"+OK\r\n"
+        assert redis_says(redis.url, b"SET k v") == b"+OK\r\n"
         time.sleep(1.2)  # appendfsync everysec
-        stack.redis.restart()
-        assert redis_says(stack.redis.url, b"GET k") == b"$1\r\nv\r\n"
+        redis.restart()
+        assert redis_says(redis.url, b"GET k") == b"$1\r\nv\r\n"
         groups += [part.pid for part in stack.parts]
     assert [member for group in groups for member in group_members(group)] == []
 

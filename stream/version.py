@@ -1,0 +1,5 @@
+"""The version of the distribution `adjudicate-stream`, which brings the command `adjudicate`."""
+
+from typing import Final
+
+__version__: Final = "0.1.0"
