@@ -1,7 +1,9 @@
 """Every command is there in a bare install, says what it does, and is documented."""
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from typer.testing import CliRunner
 from moderation.errors import AdjudicateError, BrokerError, ConfigurationError, ModelUnavailable
 from stream.cli import app as cli
 from stream.cli.app import app
+from stream.cli.errors import EXTRA_OF
+from stream.version import __version__
 
 ROOT = Path(__file__).parent.parent
 GROUP = typer.main.get_command(app)
@@ -67,7 +71,63 @@ def test_a_supervisor_can_tell_what_may_pass_from_what_must_be_mended(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == code
-    assert str(error) in capsys.readouterr().err
+    assert capsys.readouterr().err == f"adjudicate: {error}\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("torch.nn", "train"), ("matplotlib", "evaluate"), ("psutil", "sandbox")]
+)
+def test_a_missing_extra_is_named_with_its_remedy(
+    module: str, extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacks() -> None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr(cli, "app", lacks)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert f"`make setup-{extra}`" in capsys.readouterr().err
+
+
+def test_a_module_of_no_extra_is_a_bug_and_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ModuleNotFoundError("No module named 'stream.gone'", name="stream.gone")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main()
+
+
+def test_every_extra_that_a_message_names_exists_and_brings_the_module() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    packages = {"sklearn": "scikit-learn", "skimage": "scikit-image"}
+    for module, extra in EXTRA_OF.items():
+        package = packages.get(module, module.replace("_", "-"))
+        assert [each for each in extras[extra] if each.startswith(package)], module
+
+
+def test_the_version_is_printed() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"adjudicate {__version__}\n")
+
+
+def test_nobody_is_told_to_install_somebody_elses_package() -> None:
+    """On PyPI the name `adjudicate` belongs to another project."""
+    pattern = re.compile(r"pip install\b[^\n]*['\" ]adjudicate(?!-stream)\b|adjudicate\[")
+    texts = [*ROOT.glob("*.md"), ROOT / "pyproject.toml", *(ROOT / "docs").rglob("*.md")]
+    texts += [*(ROOT / "stream").rglob("*.py"), *(ROOT / "moderation").rglob("*.py")]
+    assert [path.name for path in texts if pattern.search(path.read_text(encoding="utf-8"))] == []
+
+
+PRINTERS = {"stream/cli/terminal.py", "stream/cli/verify.py", "stream/logs.py"}
+
+
+def test_one_module_writes_to_the_terminal() -> None:
+    own = re.compile(r"\bConsole\((?!\.)|typer\.echo\(|sys\.std(out|err)\.write|(?<!\.)\bprint\(")
+    files = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "stream").rglob("*.py")}
+    found = {name for name, path in files.items() if own.search(path.read_text(encoding="utf-8"))}
+    assert found <= PRINTERS
 
 
 def test_logs_never_mix_with_what_a_command_prints(

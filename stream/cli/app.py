@@ -1,11 +1,13 @@
 """The command line. Each command imports what it needs when it runs, so `--help` is quick and needs no extra."""
 
-import sys
+from typing import Annotated
 
 import typer
 
-from moderation.errors import AdjudicateError, BrokerError, ModelOverloaded, ModelUnavailable
 from stream.cli import demo, model, policy, sandbox, schema, settings, verify, workers
+from stream.cli.errors import run_command
+from stream.cli.terminal import print_line
+from stream.version import __version__
 
 app = typer.Typer(
     name="adjudicate",
@@ -15,6 +17,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print_line(f"adjudicate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None: ...
+
 
 app.command()(workers.score)
 app.command()(workers.decide)
@@ -32,14 +49,8 @@ app.command()(model.assemble)
 
 
 def main() -> None:
-    """Entry point. An expected error is one message on standard error and exit code 2; 3 where a server is
-    to blame, so that trying again may help.
-    """
+    """Entry point."""
     from stream.logs import configure_logs
 
     configure_logs("warning")
-    try:
-        app()
-    except AdjudicateError as error:
-        sys.stderr.write(f"adjudicate: {error.explained()}\n")
-        sys.exit(3 if isinstance(error, (BrokerError, ModelUnavailable, ModelOverloaded)) else 2)
+    run_command(app)

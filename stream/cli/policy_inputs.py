@@ -13,7 +13,7 @@ from moderation.labels import TIERS, LabelCatalogue
 from moderation.policy import EffectivePolicy, PolicyMistakes, PolicySet
 from moderation.policy.tools.overlay import tried
 from moderation.policy.tools.recorded import scored_events
-from stream.cli.policy_output import progress
+from stream.cli.terminal import file_progress
 
 TOPIC = "topic:"
 """Prefix of a source of scores that is a Kafka topic."""
@@ -58,7 +58,7 @@ def require_clients(names: Iterable[str], *sets: PolicySet) -> None:
 @contextmanager
 def scores_with_progress(source: str, settings: Path | None) -> Iterator[Iterator[ScoredEvent]]:
     """Recorded scores, with a bar where somebody watches."""
-    with progress(source) as advance:
+    with file_progress(source) as advance:
         yield recorded(source, settings, advance)
 
 

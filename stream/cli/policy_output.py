@@ -1,15 +1,9 @@
 """What the tools of policies print: tables for people, JSON for machines, JUnit for build servers."""
 
-import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
 from xml.etree import ElementTree
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -20,45 +14,7 @@ from moderation.policy.tools.diff import Difference
 from moderation.policy.tools.explain import Explanation
 from moderation.policy.tools.html_report import interval, percent
 from moderation.policy.tools.proportions import Point
-
-PLAIN_WIDTH: Final = 160
-"""Columns where nobody watches: a file or a pipe."""
-_STYLE: Final = {"allow": "green", "review": "yellow", "block": "red", "none": "dim"}
-
-
-def console() -> Console:
-    """Standard output; colours only for people."""
-    watched = sys.stdout.isatty()
-    return Console(file=sys.stdout, width=None if watched else PLAIN_WIDTH, highlight=False, no_color=not watched)
-
-
-def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-@contextmanager
-def progress(source: str) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error over the bytes of a file; nothing where nobody watches or the size is unknown."""
-    path = Path(source)
-    if not (sys.stderr.isatty() and path.is_file()):
-        yield lambda _: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(path.name, total=path.stat().st_size)
-        yield lambda size: bars.advance(task, size)
-
-
-def _table(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", expand=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
-    return table
-
-
-def _verdict(word: str | None) -> Text:
-    return Text(word or "-", style=_STYLE.get(word or "", ""))
-
+from stream.cli.terminal import console, make_table, verdict_text
 
 # -- test ---------------------------------------------------------------------------------------
 
@@ -112,14 +68,14 @@ def print_explanation(explanation: Explanation) -> None:
         out.print(f"{explanation.policy.key} has no decision for {explanation.event.event_id}")
         return
     line = Text(f"{explanation.event.event_id} → {explanation.policy.key}: ")
-    out.print(line + _verdict(decision.verdict.value) + Text(" (audit sample)" if decision.audit_sample else ""))
+    out.print(line + verdict_text(decision.verdict.value) + Text(" (audit sample)" if decision.audit_sample else ""))
     numbers = ("score", "threshold", "margin")
-    table = _table("", "", "rule", "says", *numbers, "detail", "written in", numbers=numbers)
+    table = make_table("", "", "rule", "says", *numbers, "detail", "written in", numbers=numbers)
     for looked in explanation.looked:
         table.add_row(
             "●" if looked.fired else "",
             looked.rule,
-            _verdict(looked.verdict.value if looked.verdict else None),
+            verdict_text(looked.verdict.value if looked.verdict else None),
             _number(looked.score),
             "never" if looked.threshold == float("inf") else _number(looked.threshold),
             "" if looked.margin in {None, float("-inf")} else f"{looked.margin:+.3f}",
@@ -139,7 +95,7 @@ def _number(value: float | None) -> str:
 def print_effective(policy: EffectivePolicy) -> None:
     out = console()
     out.print(Text(f"{policy.key}, version {policy.version}, hash {policy.hash}", style="bold"))
-    table = _table("", "path", "value", "written in")
+    table = make_table("", "path", "value", "written in")
     for path, value, origin in policy.printable():
         table.add_row(path, value, origin)
     out.print(table)
@@ -159,10 +115,10 @@ def print_difference(found: Difference, most: int = 40) -> None:
     if not found.flips:
         return
     columns = ("client", "was", "becomes", "rule before", "rule after", "events", "impressions")
-    table = _table("Flips by rule, heaviest first", *columns, numbers=("events", "impressions"))
+    table = make_table("Flips by rule, heaviest first", *columns, numbers=("events", "impressions"))
     ranked = found.ranked()
     for flip, weight in ranked[:most]:
-        verdicts = _verdict(flip.before), _verdict(flip.after)
+        verdicts = verdict_text(flip.before), verdict_text(flip.after)
         counts = f"{weight.events:,}", f"{weight.impressions:,}"
         table.add_row(flip.client, *verdicts, flip.rule_before, flip.rule_after, *counts)
     out.print(table)
@@ -176,13 +132,15 @@ def print_difference(found: Difference, most: int = 40) -> None:
 def print_backtest(result: Backtest) -> None:
     out, outcome = console(), result.outcome
     out.print(f"{result.client}: {result.events:,} events, {result.matched:,} with a known truth")
-    table = _table(
+    table = make_table(
         "Decisions against truth", "verdict", "unsafe", "safe", "unknown", numbers=("unsafe", "safe", "unknown")
     )
     for verdict in ("block", "review", "allow"):
-        table.add_row(_verdict(verdict), *(f"{outcome.counts[verdict, t]:,}" for t in ("unsafe", "safe", "unknown")))
+        table.add_row(
+            verdict_text(verdict), *(f"{outcome.counts[verdict, t]:,}" for t in ("unsafe", "safe", "unknown"))
+        )
     out.print(table)
-    summary = _table("In short", "", "share", "95%", numbers=("share", "95%"))
+    summary = make_table("In short", "", "share", "95%", numbers=("share", "95%"))
     for name, share in (
         ("of what is blocked and known, unsafe", outcome.block_precision),
         ("of what is unsafe, blocked", outcome.block_recall),
@@ -199,7 +157,7 @@ def print_backtest(result: Backtest) -> None:
 
 def _suggestions(result: Backtest, label: str) -> Table:
     numbers = ("seen", "recall", "proven", "its recall")
-    table = _table(f"{label}: thresholds that keep a promise", "at most of safe images", *numbers, numbers=numbers)
+    table = make_table(f"{label}: thresholds that keep a promise", "at most of safe images", *numbers, numbers=numbers)
     for suggestion in result.suggestions(label):
         cells = [cell for point in (suggestion.seen, suggestion.proven) for cell in _threshold_and_recall(point)]
         table.add_row(f"{suggestion.at_most:.1%}", *cells)
@@ -214,7 +172,7 @@ def _curve(result: Backtest, label: str) -> Table:
     shares = ("precision", "recall", "safe hit")
     numbers = ("threshold", *shares, "share of all")
     columns = ("threshold", "today", *(part for share in shares for part in (share, "95%")), "share of all")
-    table = _table(f"{label}: by threshold", *columns, numbers=(*numbers, "95%"))
+    table = make_table(f"{label}: by threshold", *columns, numbers=(*numbers, "95%"))
     today = {round(cut, 3): name for name, cut in result.cuts.get(label, {}).items() if cut <= 1}
     for point in result.curve(label):
         parts = [text(s) for s in (point.precision, point.recall, point.safe_hit) for text in (percent, interval)]

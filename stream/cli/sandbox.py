@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream.cli.options import AsJson
+from stream.cli.terminal import console, print_json_line, print_notice
 
 if TYPE_CHECKING:
     from stream.sandbox.sandbox import Sandbox
@@ -44,7 +45,7 @@ def sandbox(
             (_print_json if as_json else _print_table)(stack)
             stack.watch()
     except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
+        print_notice("stopped")
 
 
 def addresses(stack: "Sandbox") -> dict[str, str]:
@@ -76,19 +77,16 @@ def _write_settings(stack: "Sandbox", path: Path) -> None:
 
 
 def _print_json(stack: "Sandbox") -> None:
-    import json
-
-    typer.echo(json.dumps(addresses(stack)))
+    print_json_line(addresses(stack))
 
 
 def _print_table(stack: "Sandbox") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title="Sandbox is up; Ctrl-C stops it", title_justify="left", show_header=False)
     for name, address in addresses(stack).items():
         table.add_row(name, address or "not installed")
-    console = Console()
-    console.print(table)
+    shown = console()
+    shown.print(table)
     for notice in notices(stack):
-        console.print(f"[yellow]{notice}")
+        shown.print(f"[yellow]{notice}")

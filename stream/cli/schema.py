@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from moderation.events import Decision, ImageEvent, Reject, ScoredEvent
 from moderation.labels import LabelCatalogue
 from stream.cli.options import Catalogue, labels_of
+from stream.cli.terminal import print_line, print_notice
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 BEGIN, END = "<!-- fields of {} -->", "<!-- end of {} -->"
@@ -114,10 +115,10 @@ def schema(
         fresh[page] = with_tables(page.read_text("utf-8"))
     stale = [path for path, text in fresh.items() if not path.exists() or path.read_text("utf-8") != text]
     for path in stale:
-        typer.echo(f"{'stale' if check else 'written'}: {path}")
+        print_line(f"{'stale' if check else 'written'}: {path}")
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(fresh[path], "utf-8")
     if check and stale:
-        typer.echo("run `adjudicate schema` and commit the result", err=True)
+        print_notice("run `adjudicate schema` and commit the result")
         sys.exit(1)

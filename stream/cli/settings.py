@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from stream.cli.options import SettingsFile
+from stream.cli.terminal import print_line
 
 
 def settings(
@@ -19,9 +20,9 @@ def settings(
     from stream.settings import read_settings
 
     if docs:
-        typer.echo(reference(), nl=False)
+        print_line(reference().rstrip())
     else:
-        typer.echo(yaml.safe_dump(read_settings(file).model_dump(mode="json"), sort_keys=False), nl=False)
+        print_line(yaml.safe_dump(read_settings(file).model_dump(mode="json"), sort_keys=False).rstrip())
 
 
 def reference() -> str:

@@ -1,18 +1,17 @@
 """What `adjudicate demo` prints: progress and warnings on standard error, results on standard output."""
 
-import json
-import sys
 from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
 
 from moderation.events import Verdict
+from stream.cli.terminal import console, notices, print_json_line
 from stream.demo.outgoing import regular_files
 from stream.demo.run import Outcome, Plan, run_demo
 from stream.demo.samples import SAMPLES
 from stream.demo.signals import stoppable
-from stream.demo.tables import print_clients, print_decisions, wide_enough
+from stream.demo.tables import print_clients, print_decisions
 from stream.demo.watcher import Terminal
 
 MOST_SHOWN: Final = 5
@@ -21,14 +20,14 @@ MOST_SHOWN: Final = 5
 
 def present_demo(plan: Plan, *, as_json: bool) -> bool:
     """Run the demo and show how it went; whether there was exactly one decision per event and client."""
-    errors = Console(stderr=True)
+    errors = notices()
     total = len(SAMPLES) if plan.images is None else sum(1 for _ in regular_files(plan.images))
     with stoppable(), Terminal(errors, total) as watcher:
         outcome = run_demo(plan, watcher)
     if as_json:
-        sys.stdout.write(json.dumps(summary(outcome)) + "\n")
+        print_json_line(summary(outcome))
     else:
-        _print_outcome(wide_enough(Console()), outcome)
+        _print_outcome(console(), outcome)
     _complain(errors, outcome)
     return outcome.ledger.is_exact
 

@@ -1,8 +1,6 @@
 """What `adjudicate classify` prints, and where its model server comes from."""
 
-import json
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,11 +13,11 @@ from rich.text import Text
 
 from moderation.classifier import TritonAddress, TritonClassifier
 from moderation.labels import top_label
+from stream.cli.terminal import bar, console, notices, print_json_line
 from stream.decode.pool import DecodePool
 from stream.demo.classify import Classified, classify, files_of
 from stream.demo.outgoing import printable
 from stream.demo.signals import stoppable
-from stream.demo.tables import bar
 from stream.sandbox.part import Leash
 from stream.sandbox.triton_server import TritonOptions, TritonServer
 from stream.settings import TritonSettings
@@ -35,10 +33,9 @@ def present_scores(paths: Sequence[Path], settings: TritonSettings, url: str | N
             found = classify(files, classifier, pool, settings.max_batch)
             if as_json:
                 for each in found:
-                    sys.stdout.write(json.dumps(as_line(each), ensure_ascii=False) + "\n")
-                    sys.stdout.flush()
+                    print_json_line(as_line(each))
             else:
-                print_scores(Console(), found)
+                print_scores(console(), found)
 
 
 @contextmanager
@@ -47,7 +44,7 @@ def _classifier(settings: TritonSettings, url: str | None) -> Iterator[TritonCla
     if url or settings.model_fields_set:
         yield from _connected(replace(triton_address(settings), url=url or settings.url))
         return
-    Console(stderr=True).print("[bold]·[/] Starting Triton (name a running one with --triton)", highlight=False)
+    notices().print("[bold]·[/] Starting Triton (name a running one with --triton)")
     with _own_triton() as server:
         yield from _connected(TritonAddress(server.grpc))
 

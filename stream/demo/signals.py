@@ -1,10 +1,11 @@
 """Stopping on request: Ctrl-C and SIGTERM unwind the same way, so that whatever was started is stopped."""
 
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from stream.cli.terminal import print_notice
 
 
 @contextmanager
@@ -12,7 +13,7 @@ def stoppable() -> Iterator[None]:
     """SIGINT and SIGTERM end the process with code 130 or 143, after every open context has been left."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        sys.stderr.write("\nadjudicate: stopping\n")
+        print_notice("\nadjudicate: stopping")
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}

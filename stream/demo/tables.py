@@ -7,25 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from moderation.events import Decision, Verdict, one_line
+from moderation.events import Decision, one_line
+from stream.cli.terminal import VERDICT_STYLE
 from stream.demo import explain
 from stream.demo.report import VERDICTS, Judged, Run
 
 MOST_ROWS: Final = 150
-COLOURS: Final = {Verdict.ALLOW: "green", Verdict.REVIEW: "yellow", Verdict.BLOCK: "red"}
-_BAR_CELLS: Final = 10
-_FILE_COLUMNS: Final = 150
-
-
-def bar(score: float) -> str:
-    """A score in 0..1 as ten cells."""
-    full = round(score * _BAR_CELLS)
-    return "█" * full + "░" * (_BAR_CELLS - full)
-
-
-def wide_enough(console: Console) -> Console:
-    """A file or pipe has no width of its own: give it room for whole names."""
-    return console if console.is_terminal else Console(width=_FILE_COLUMNS)
 
 
 def print_decisions(console: Console, images: Iterable[Judged]) -> None:
@@ -45,7 +32,7 @@ def print_decisions(console: Console, images: Iterable[Judged]) -> None:
 
 
 def _cells(decision: Decision) -> list[Text]:
-    verdict = Text(decision.verdict.value, style=f"bold {COLOURS[decision.verdict]}")
+    verdict = Text(decision.verdict.value, style=f"bold {VERDICT_STYLE[decision.verdict.value]}")
     seen = explain.evidence(decision)
     label, score = (seen.label, f"{seen.score:.2f}") if seen else (explain.outcome(decision), "")
     threshold = f"{seen.threshold:.2f}" if seen and seen.threshold is not None else ""
@@ -56,7 +43,7 @@ def print_clients(console: Console, run: Run) -> None:
     """How many of each verdict every client has."""
     table = Table("Client", box=None, pad_edge=False, header_style="dim")
     for verdict in VERDICTS:
-        table.add_column(Text(verdict.value, style=COLOURS[verdict]), justify="right")
+        table.add_column(Text(verdict.value, style=VERDICT_STYLE[verdict.value]), justify="right")
     for client in run.clients:
         table.add_row(Text(client), *(f"{run.count(client, verdict):,}" for verdict in VERDICTS))
     console.print(table)

@@ -4,15 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from stream.cli.terminal import notices
 
 
 class Steps:
     """One line per step, several at a time; thread-safe."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
+        console = notices()
         columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), TimeElapsedColumn())
         self._display = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 

@@ -19,7 +19,7 @@ class Certificates:
             import trustme  # noqa: PLC0415 (only a sandbox with TLS needs it)
             from cryptography.hazmat.primitives import serialization as pem  # noqa: PLC0415
         except ImportError as error:
-            raise SandboxError(f"a sandbox with TLS needs {error.name}: install adjudicate[dev]") from error
+            raise SandboxError(f"a sandbox with TLS needs {error.name}: run `make setup` in the checkout") from error
         authority = trustme.CA()
         issued = authority.issue_cert("127.0.0.1", "localhost")
         key = pem.load_pem_private_key(issued.private_key_pem.bytes(), password=None)

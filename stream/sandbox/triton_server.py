@@ -62,7 +62,7 @@ def _pinned(package: str) -> str:
     try:
         return f"{package}=={metadata.version(package)}"
     except metadata.PackageNotFoundError:
-        raise SandboxError(f"{package} is not installed: the sandbox needs adjudicate[sandbox]") from None
+        raise SandboxError(f"{package} is not installed: run `make setup-sandbox` in the checkout") from None
 
 
 def _install(target: Path, python: PythonLibrary, packages: str) -> None:
@@ -85,7 +85,7 @@ def _assemble(model: Path) -> None:
     try:
         from moderation.training.graph.assemble import assemble  # noqa: PLC0415 - only this needs onnx
     except ModuleNotFoundError as error:
-        raise SandboxError(f"package {error.name} is missing: install the extra `sandbox`") from error
+        raise SandboxError(f"{error.name} is not installed: run `make setup-sandbox` in the checkout") from error
     assemble(model)
 
 
