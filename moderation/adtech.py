@@ -5,7 +5,7 @@ from where and why it was mapped so. A creative is described in the Ad Product T
 in the Content Taxonomy 3.0 (cattax 7).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final
@@ -44,16 +44,18 @@ def terms(  # noqa: PLR0913 - all that the words depend on
     *,
     labels: LabelCatalogue,
     audit_sample: bool = False,
+    name_family: Callable[[str], str] = str,
 ) -> AdtechTerms:
     """What the decision says to an exchange or a bidder.
 
-    reasons: every rule that fired, the deciding one first.
-    labels:  the catalogue that says what each label reads as.
+    reasons:     every rule that fired, the deciding one first.
+    labels:      the catalogue that says what each label reads as.
+    name_family: a rule's name → the name under which `rules.tsv` knows it.
 
     Cost is a dictionary look-up once a combination of verdict, rules and labels was seen; only the feedback is
     written anew.
     """
-    fired = tuple((r.rule, r.label, r.verdict) for r in reasons)
+    fired = tuple((name_family(r.rule), r.label, r.verdict) for r in reasons)
     base = _terms(labels, verdict, fired, surface, status is Status.OK, audit_sample)
     changes: dict[str, object] = {}
     if fired:
@@ -138,8 +140,13 @@ def rule_table() -> dict[str, RuleTerms]:
 
 @lru_cache(maxsize=16384)
 def _rule(rule: str) -> RuleTerms:
-    """The longest family that the rule's dotted name starts with."""
+    family = find_family(rule)
+    return RuleTerms(complete=True, loss=None) if family is None else rule_table()[family]
+
+
+def find_family(rule: str) -> str | None:
+    """The longest row of `rules.tsv` that the rule's dotted name starts with."""
     family = rule
     while family and family not in rule_table():
         family = family.rpartition(".")[0]
-    return rule_table().get(family, RuleTerms(complete=True, loss=None))
+    return family or None

@@ -71,16 +71,16 @@ def print_explanation(explanation: Explanation) -> None:
     out.print(line + verdict_text(decision.verdict.value) + Text(" (audit sample)" if decision.audit_sample else ""))
     numbers = ("score", "threshold", "margin")
     table = make_table("", "", "rule", "says", *numbers, "detail", "written in", numbers=numbers)
-    for looked in explanation.looked:
+    for row in explanation.rows:
         table.add_row(
-            "●" if looked.fired else "",
-            looked.rule,
-            verdict_text(looked.verdict.value if looked.verdict else None),
-            _number(looked.score),
-            "never" if looked.threshold == float("inf") else _number(looked.threshold),
-            "" if looked.margin in {None, float("-inf")} else f"{looked.margin:+.3f}",
-            looked.detail or "",
-            looked.origin or "",
+            "●" if row.fired else "",
+            row.rule,
+            verdict_text(row.verdict.value if row.verdict else None),
+            _number(row.score),
+            "never" if row.threshold == float("inf") else _number(row.threshold),
+            "" if row.margin in {None, float("-inf")} else f"{row.margin:+.3f}",
+            row.detail or "",
+            row.origin or "",
         )
     out.print(table)
 

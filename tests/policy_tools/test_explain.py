@@ -5,6 +5,7 @@ from textwrap import dedent
 
 from moderation.events import Status, Verdict
 from moderation.policy import load
+from moderation.policy.engine.rules.registry import RULES
 from moderation.policy.tools.explain import Explanation, explain
 from tests.policy_tools.recordings import NOW, event
 
@@ -17,14 +18,16 @@ def explained(scores: dict[str, float] | None = None, **fields: object) -> Expla
 
 def test_every_rule_in_force_is_looked_at_once(folder: Path) -> None:
     found = explained({"violence.weapon": 0.7})
-    names = [looked.rule for looked in found.looked]
+    names = [row.rule for row in found.rows]
     assert len(names) == len(set(names))
-    in_force = {rule for rule in found.policy.rules() if ".page." not in rule and not rule.startswith("markets.")}
+    in_force = {
+        rule for rule in RULES.list_rules(found.policy) if ".page." not in rule and not rule.startswith("markets.")
+    }
     assert in_force <= set(names)
 
 
 def test_what_fired_stands_first_and_has_its_margin_and_its_place(folder: Path) -> None:
-    first = explained({"violence.weapon": 0.7}).looked[0]
+    first = explained({"violence.weapon": 0.7}).rows[0]
     assert (first.rule, first.fired, first.verdict) == (
         "thresholds.creative.violence.weapon.block",
         True,
@@ -37,27 +40,27 @@ def test_what_fired_stands_first_and_has_its_margin_and_its_place(folder: Path) 
 
 def test_what_did_not_fire_follows_with_the_nearest_first(folder: Path) -> None:
     found = explained({"adult": 0.35})
-    quiet = [looked for looked in found.looked if not looked.fired and looked.margin is not None]
+    quiet = [row for row in found.rows if not row.fired and row.margin is not None]
     assert quiet[0].rule == "thresholds.creative.adult.review"
-    margins = [looked.margin for looked in quiet if looked.margin is not None]
+    margins = [row.margin for row in quiet if row.margin is not None]
     assert margins == sorted(margins, reverse=True)
 
 
 def test_inherited_tiers_say_which_file_and_which_tier(folder: Path) -> None:
-    origins = {looked.rule: looked.origin for looked in explained().looked}
+    origins = {row.rule: row.origin for row in explained().rows}
     assert origins["thresholds.creative.adult.block"] == "policies/house.yaml:2 (suitability medium)"
 
 
 def test_a_market_has_its_own_thresholds(folder: Path) -> None:
-    rules = {looked.rule for looked in explained(country="NOR").looked}
+    rules = {row.rule for row in explained(country="NOR").rows}
     assert "markets.NO.thresholds.creative.adult.block" in rules
     assert "thresholds.creative.adult.block" not in rules
 
 
 def test_what_was_not_examined_has_no_margins(folder: Path) -> None:
     found = explained(status=Status.FETCH_FAILED)
-    assert (found.looked[0].rule, found.looked[0].fired) == ("on_error.FETCH_FAILED", True)
-    assert all(looked.margin is None for looked in found.looked)
+    assert (found.rows[0].rule, found.rows[0].fired) == ("on_error.FETCH_FAILED", True)
+    assert all(row.margin is None for row in found.rows)
 
 
 def test_the_event_is_put_to_the_policy_whoever_it_names(folder: Path) -> None:

@@ -133,10 +133,6 @@ class EffectivePolicy:
             self._named[place] = tuple(label for label in self.labels.names if label in needs)
         return self._named[place]
 
-    def rules(self) -> tuple[str, ...]:
-        """The stable name of every rule that this policy can fire, for coverage."""
-        return tuple(dict.fromkeys(_rule_names(self)))
-
     def written_in(self, rule: str) -> Origin | None:
         """Where what a rule answers was written: the first value under the longest part of its name that is one."""
         path = tuple(rule.split("."))
@@ -279,20 +275,3 @@ def _plain(value: Any) -> Any:
 def _readable(value: Any) -> str:
     plain = _plain(value)
     return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
-
-
-def _rule_names(policy: EffectivePolicy) -> Iterator[str]:
-    settings = policy.settings
-    yield from (entry.rule for entry in policy.lists)
-    yield from (f"rules.{name}" for name in settings.rules)
-    if political := settings.political:
-        answers = [political, *political.countries.values()]
-        yield from (
-            f"political.{kind}" for kind in ("declared", "undeclared") if any(getattr(a, kind) for a in answers)
-        )
-        yield from (f"political.blackouts.{name}" for name in political.blackouts)
-    applies = settings.applies_to.surfaces or tuple(Surface)
-    for (surface, _), limits in policy.limits.items():
-        yield from (limit.rule for limit in limits.values() if surface in applies)
-    if settings.uncertainty is not None and settings.uncertainty != NEVER:
-        yield "on_uncertain"

@@ -5,17 +5,15 @@ its threshold fires here exactly as it does in `judge`.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moderation.events import ScoredEvent, Surface, Verdict
-from moderation.policy.compile.effective import EffectivePolicy, political_threshold
-from moderation.policy.language.schema import NEVER
+from moderation.policy.compile.effective import EffectivePolicy
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -109,9 +107,10 @@ class _Patch:
 
 
 class PolicyArrays:
-    """Everything of a set of policies that can be asked of all of them at once."""
+    """The thresholds of a set of policies, asked of all of them at once."""
 
     def __init__(self, policies: Sequence[EffectivePolicy], labels: Sequence[str]) -> None:
+        self.policies, self.labels = tuple(policies), tuple(labels)
         self._scale = Scale(policies, labels)
         self._base = {surface: _thresholds(policies, surface, None, self._scale) for surface in Surface}
         self._patches = {
@@ -119,14 +118,6 @@ class PolicyArrays:
             for surface in Surface
             for country in sorted({country for p in policies for _, country in p.limits if country})
         }
-        settings = [policy.settings for policy in policies]
-        self._has_rules = np.array([bool(p.expressions) for p in policies], np.bool_)
-        self._uncertainty = _floats(s.uncertainty for s in settings)
-        self._has_political = np.array([s.political is not None for s in settings], np.bool_)
-        self._political = _floats(_least_political(p) for p in policies)
-        self._valid_from = _floats((_seconds(s.valid_from) for s in settings), default=-np.inf)
-        self._valid_until = _floats(_seconds(s.valid_until) for s in settings)
-        self._max_age = _floats(s.max_score_age_days and s.max_score_age_days * 86_400.0 for s in settings)
 
     def at(self, surface: Surface, country: str | None) -> Thresholds:
         """Thresholds in force at a surface and country (alpha-2, or None where unknown)."""
@@ -142,23 +133,6 @@ class PolicyArrays:
     def ranks(self, scores: Floats) -> Ranks:
         """`[B,L]` scores as ranks among these policies' thresholds."""
         return self._scale.ranks(scores)
-
-    def out_of_date(self, now: datetime) -> Mask:
-        """`[P]`: policies outside their dates."""
-        seconds = now.timestamp()
-        return (seconds < self._valid_from) | (seconds > self._valid_until)
-
-    def attention(self, event: ScoredEvent, political: bool, now: datetime) -> Mask:
-        """`[P]`: policies that must look at this examined event for more than its thresholds."""
-        needs = self._has_rules.copy()
-        if political:
-            needs |= self._has_political
-        elif (score := event.scores.get("political")) is not None:
-            needs |= score >= self._political
-        uncertainty = NEVER if event.uncertainty is None else event.uncertainty
-        needs |= (uncertainty >= self._uncertainty) & (self._uncertainty < NEVER)
-        needs |= (now - event.scored_at).total_seconds() > self._max_age
-        return needs
 
 
 def score_matrix(events: Sequence[ScoredEvent], labels: Sequence[str]) -> Floats:
@@ -184,18 +158,3 @@ def _thresholds(policies: Sequence[EffectivePolicy], surface: Surface, country: 
 def _patch(policies: Sequence[EffectivePolicy], surface: Surface, country: str, scale: Scale) -> _Patch:
     rows = [row for row, policy in enumerate(policies) if (surface, country) in policy.limits]
     return _Patch(np.array(rows, np.intp), _thresholds([policies[row] for row in rows], surface, country, scale))
-
-
-def _least_political(policy: EffectivePolicy) -> float | None:
-    """The lowest score that is political anywhere: `judge` looks closer."""
-    if not (political := policy.settings.political):
-        return None
-    return min(political_threshold(political, country) for country in (None, *political.countries))
-
-
-def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()
-
-
-def _floats(values: Iterable[float | None], default: float = NEVER) -> Floats:
-    return np.array([default if value is None else value for value in values], np.float64)

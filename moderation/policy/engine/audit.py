@@ -32,6 +32,15 @@ class AuditSample:
         return mixed(self._salts ^ np.uint64(_content(event))).astype(np.float64) < self._limits
 
 
+def is_drawn(policy: EffectivePolicy, event: ScoredEvent) -> bool:
+    """Whether one policy has this image in its sample: the draw above, for one pair."""
+    share = _share(policy)
+    if share <= 0:
+        return False
+    draw = mixed(np.array([_salt(policy) ^ _content(event)], np.uint64))
+    return share >= 1 or float(draw[0]) < share * _TOP
+
+
 def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """SplitMix64's finaliser, element by element."""
     z = values + np.uint64(0x9E3779B97F4A7C15)

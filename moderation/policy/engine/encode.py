@@ -6,7 +6,7 @@ model would write, by test.
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -79,9 +79,19 @@ class EventWording:
     facts, statement and ad-tech terms, flags, times. The event's pieces are written once.
     """
 
-    def __init__(self, event: ScoredEvent, now: datetime, labels: LabelCatalogue, *, redecision: bool = False) -> None:
+    def __init__(
+        self,
+        event: ScoredEvent,
+        now: datetime,
+        labels: LabelCatalogue,
+        *,
+        redecision: bool = False,
+        name_family: Callable[[str], str] = str,
+    ) -> None:
+        """name_family: a rule's name → the name under which the ad-tech table knows it."""
         self._event = event
         self._labels = labels
+        self._name_family = name_family
         self._now = now
         self._redecision = redecision
         self._id_prefix = hashlib.sha1(
@@ -159,7 +169,14 @@ class EventWording:
     def _retell(self, verdict: Verdict, reasons: tuple[Reason, ...], sampled: bool) -> "_Told":
         event = self._event
         adtech = terms(
-            verdict, reasons, event.surface, event.status, event.context, labels=self._labels, audit_sample=sampled
+            verdict,
+            reasons,
+            event.surface,
+            event.status,
+            event.context,
+            labels=self._labels,
+            audit_sample=sampled,
+            name_family=self._name_family,
         )
         return _Told(
             reasons=reasons,

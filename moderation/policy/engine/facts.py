@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from moderation.events import Reason, ScoredEvent, Status
+from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.language import expressions
 from moderation.policy.language.schema import alpha2
 
@@ -29,6 +30,9 @@ class Facts:
     now: datetime
     reasons: dict[tuple[str, float], Reason] = field(default_factory=dict)
     """Reasons given so far, by rule and threshold."""
+    findings: dict[str, Mapping[EffectivePolicy, Mapping[str, str]]] = field(default_factory=dict)
+    """What a pre-filter found of this event, by kind of rule and policy: rule → value that matched. A kind without
+    findings looks for itself."""
 
     @cached_property
     def examined(self) -> bool:

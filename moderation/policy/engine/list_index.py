@@ -1,48 +1,36 @@
 """All lists of all policies turned round: from what an event carries to the policies that list it.
 
 A look-up costs what the event carries, not how many clients there are. Entries written in policies share one
-dictionary; a list file is one sorted array, asked once however many policies name it.
+dictionary; a list file is one sorted array, asked once however many policies name it. `match_entries` and
+`match_hash` ask one list by itself, and answer the same.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from moderation.events import AdContext, ScoredEvent, Verdict
-from moderation.policy.compile.effective import EffectivePolicy, NamedList
+from moderation.events import ScoredEvent, Verdict
+from moderation.policy.compile.effective import NamedList
 from moderation.policy.compile.lists import DigestSet, HashBank, probes
-from moderation.policy.engine.judge import Hit
 
 Owner = tuple[int, NamedList]
-Hits = dict[int, list[Hit]]
+"""The row of a policy, and one of its lists."""
+Hits = dict[str, str]
+"""The lists of one policy that match an event: the list's rule → the value that matched."""
 
 
-class ListIndex:
-    def __init__(self, policies: Sequence[EffectivePolicy]) -> None:
+class EntryIndex:
+    """Lists whose entries are compared exactly."""
+
+    def __init__(self, owners: Iterable[Owner]) -> None:
         self._inline: dict[str, dict[str, list[Owner]]] = {}
         self._sets: dict[str, dict[int, tuple[DigestSet, list[Owner]]]] = {}
-        banks: list[tuple[HashBank, Owner]] = []
-        for row, policy in enumerate(policies):
-            for named in policy.lists:
-                if named.bank is not None:
-                    banks.append((named.bank, (row, named)))
-                else:
-                    self._add(named, (row, named))
-        self._bank = HashBank.joined(bank for bank, _ in banks) if banks else None
-        self._bank_owners = [owner for _, owner in banks]
-        self._bank_ends = np.cumsum([len(bank) for bank, _ in banks])
+        for owner in owners:
+            self._add(owner)
+        self._kinds = tuple(dict.fromkeys((*self._inline, *self._sets)))
 
-    def hits(self, event: ScoredEvent) -> Hits:
-        """Rows of policies with the lists that match the event."""
-        found: Hits = defaultdict(list)
-        for kind in self._inline.keys() | self._sets.keys():
-            self._find(kind, event.context, event.content_sha256, found)
-        if self._bank is not None and event.perceptual_hash:
-            self._find_near(self._bank, event.perceptual_hash, found)
-        return found
-
-    def _add(self, named: NamedList, owner: Owner) -> None:
+    def _add(self, owner: Owner) -> None:
+        _, named = owner
         inline = self._inline.setdefault(named.kind, {})
         for entry in named.entries:
             inline.setdefault(entry, []).append(owner)
@@ -50,36 +38,75 @@ class ListIndex:
             shared = self._sets.setdefault(named.kind, {})
             shared.setdefault(id(digests), (digests, []))[1].append(owner)
 
-    def _find(self, kind: str, context: AdContext, sha256: str | None, found: Hits) -> None:
-        """An allow list of advertisers must know every advertiser of a creative; any other list needs one."""
-        values = probes(kind, context, sha256)
-        matched: dict[int, list[tuple[NamedList, set[int], str]]] = {}
-        for index, value in enumerate(values):
-            for (row, named), entry in self._owners(kind, value):
-                _remember(matched.setdefault(row, []), named, index, entry)
-        for row, lists in matched.items():
-            for named, indices, entry in lists:
-                if named.verdict is not Verdict.ALLOW or len(indices) == len(values):
-                    found[row].append(Hit(named, entry))
+    def hits(self, event: ScoredEvent) -> dict[int, Hits]:
+        """Rows of policies with the lists that match the event."""
+        found: dict[int, Hits] = {}
+        for kind in self._kinds:
+            for (row, named), value in self._find(kind, event):
+                found.setdefault(row, {})[named.rule] = value
+        return found
 
-    def _owners(self, kind: str, candidates: tuple[str, ...]) -> list[tuple[Owner, str]]:
+    def _find(self, kind: str, event: ScoredEvent) -> Iterator[tuple[Owner, str]]:
+        values = probes(kind, event.context, event.content_sha256)
+        matches: dict[tuple[int, Verdict], tuple[Owner, str, set[int]]] = {}
+        for index, candidates in enumerate(values):
+            for owner, entry in self._find_owners(kind, candidates):
+                row, named = owner
+                matches.setdefault((row, named.verdict), (owner, entry, set()))[2].add(index)
+        for owner, entry, indices in matches.values():
+            if _is_match(owner[1], len(indices), len(values)):
+                yield owner, entry
+
+    def _find_owners(self, kind: str, candidates: tuple[str, ...]) -> list[tuple[Owner, str]]:
+        """Who lists one value, by the most specific entry first, wherever that is written."""
         inline, sets = self._inline.get(kind, {}), self._sets.get(kind, {}).values()
-        owners = [(owner, entry) for entry in candidates for owner in inline.get(entry, ())]
-        for digests, listed in sets:
-            entry = next((entry for entry in candidates if entry in digests), None)
-            owners += [(owner, entry) for owner in listed] if entry is not None else []
+        owners: list[tuple[Owner, str]] = []
+        for entry in candidates:
+            owners += [(owner, entry) for owner in inline.get(entry, ())]
+            owners += [(owner, entry) for digests, listed in sets if entry in digests for owner in listed]
         return owners
 
-    def _find_near(self, bank: HashBank, perceptual_hash: str, found: Hits) -> None:
-        near = np.searchsorted(self._bank_ends, bank.near(perceptual_hash), side="right")
+
+class HashIndex:
+    """Lists of perceptual hashes: all banks behind one another, asked at once."""
+
+    def __init__(self, owners: Iterable[Owner]) -> None:
+        banks = [(named.bank, (row, named)) for row, named in owners if named.bank is not None]
+        self._bank = HashBank.joined(bank for bank, _ in banks) if banks else None
+        self._owners = [owner for _, owner in banks]
+        self._ends = np.cumsum([len(bank) for bank, _ in banks])
+
+    def hits(self, event: ScoredEvent) -> dict[int, Hits]:
+        """Rows of policies with the lists that match the event."""
+        found: dict[int, Hits] = {}
+        if self._bank is None or not event.perceptual_hash:
+            return found
+        near = np.searchsorted(self._ends, self._bank.near(event.perceptual_hash), side="right")
         for owner in np.unique(near).tolist():
-            row, named = self._bank_owners[owner]
-            found[row].append(Hit(named, perceptual_hash))
+            row, named = self._owners[owner]
+            found.setdefault(row, {})[named.rule] = event.perceptual_hash
+        return found
 
 
-def _remember(lists: list[tuple[NamedList, set[int], str]], named: NamedList, index: int, entry: str) -> None:
-    for known, indices, _ in lists:
-        if known is named:
-            indices.add(index)
-            return
-    lists.append((named, {index}, entry))
+def match_entries(named: NamedList, event: ScoredEvent) -> str | None:
+    """The entry of one list that matches an event."""
+    values = probes(named.kind, event.context, event.content_sha256)
+    matches = [next((entry for entry in candidates if _holds(named, entry)), None) for candidates in values]
+    found = [entry for entry in matches if entry is not None]
+    return found[0] if _is_match(named, len(found), len(values)) else None
+
+
+def match_hash(named: NamedList, event: ScoredEvent) -> str | None:
+    """The event's perceptual hash, if one list has a near one."""
+    if named.bank is None or not event.perceptual_hash or not len(named.bank.near(event.perceptual_hash)):
+        return None
+    return event.perceptual_hash
+
+
+def _holds(named: NamedList, entry: str) -> bool:
+    return entry in named.entries or any(entry in digests for _, digests in named.sets)
+
+
+def _is_match(named: NamedList, known: int, values: int) -> bool:
+    """An allow list of advertisers must know every advertiser of a creative; any other list needs one."""
+    return known == values > 0 if named.verdict is Verdict.ALLOW else known > 0

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from moderation.events import Decision, ScoredEvent, Verdict
 from moderation.labels import NO_LABELS, LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
-from moderation.policy.engine.arrays import PolicyArrays, score_matrix
-from moderation.policy.engine.audit import AuditSample
+from moderation.policy.engine.arrays import PolicyArrays
+from moderation.policy.engine.batch import Batch
 from moderation.policy.engine.encode import NOBODY, UNKNOWN_CLIENT, Encoded, EventWording, PolicyWording
 from moderation.policy.engine.facts import Facts
 from moderation.policy.engine.judge import Judged, Judgement, judge
-from moderation.policy.engine.list_index import ListIndex
 from moderation.policy.engine.routing import Concerned
+from moderation.policy.engine.rules.kind import Prefilter, RuleKind
+from moderation.policy.engine.rules.registry import RULES, RuleRegistry
 
 _ALLOWED = Judgement(Verdict.ALLOW, ())
 _UNKNOWN = Judgement(Verdict.REVIEW, (UNKNOWN_CLIENT,))
@@ -29,6 +30,7 @@ class PolicySet:
     """Every policy, live and shadow, compiled. Immutable: a change makes another snapshot."""
 
     policies: tuple[EffectivePolicy, ...]
+    rules: RuleRegistry = RULES
 
     @cached_property
     def clients(self) -> tuple[str, ...]:
@@ -52,7 +54,7 @@ class PolicySet:
 
     def prepared(self) -> "PolicySet":
         """Itself, compiled now rather than at the first decision."""
-        for part in (self._arrays, self._concerned, self._lists, self._audit, self._wording, self.hash):
+        for part in (self._arrays, self._concerned, self._prefilter, self._kinds, self._wording, self.hash):
             del part
         return self
 
@@ -78,43 +80,19 @@ class PolicySet:
     def _judged(
         self, events: Sequence[ScoredEvent], now: datetime, redecision: bool
     ) -> Iterator[tuple[EventWording, Iterator[Judged]]]:
-        scores = score_matrix(events, self.labels.names)
-        every = [Facts(event, now) for event in events]
-        fired = self._fired(every, scores)
-        expired = self._arrays.out_of_date(now)
-        for index, facts in enumerate(every):
-            pairs = self._judge_event(facts, fired[index] | expired)
-            yield EventWording(facts.event, now, self.labels, redecision=redecision), pairs
+        batch = Batch([Facts(event, now) for event in events], self._arrays)
+        asked = self._prefilter(batch)
+        for facts, asked_policies in zip(batch.facts, asked, strict=True):
+            words = EventWording(
+                facts.event, now, self.labels, redecision=redecision, name_family=self.rules.name_family
+            )
+            yield words, self._judge_event(facts, asked_policies)
 
-    def _fired(self, facts: Sequence[Facts], scores: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """`[B,P]`: pairs in which a threshold fired or a named label is missing."""
-        ranks = self._arrays.ranks(scores)
-        fired = np.zeros((len(facts), len(self.policies)), np.bool_)
-        places: dict[tuple[str, str | None], list[int]] = {}
-        for index, each in enumerate(facts):
-            places.setdefault((each.event.surface, each.country), []).append(index)
-        for indices in places.values():
-            first = facts[indices[0]]
-            thresholds = self._arrays.at(first.event.surface, first.country)
-            fired[indices] = thresholds.fired(ranks[indices])
-            for index in indices:
-                fired[index] |= thresholds.missing(~np.isnan(scores[index]))
-        return fired
-
-    def _judge_event(self, facts: Facts, fired: NDArray[np.bool_]) -> Iterator[Judged]:
+    def _judge_event(self, facts: Facts, asked: NDArray[np.bool_]) -> Iterator[Judged]:
         """Only pairs in which anything can fire are judged; for all others nothing fired."""
         rows, unknown = self._concerned.by_event(facts.event, facts.country)
-        hits = self._lists.hits(facts.event)
-        sampled = self._audit.drawn(facts.event)
-        needs = fired | sampled
-        needs |= self._arrays.attention(facts.event, facts.declared_political, facts.now)
-        needs[list(hits)] = True
-        if not facts.examined:
-            needs[:] = True
-        for row, look in zip(rows.tolist(), needs[rows].tolist(), strict=True):
-            judgement = _ALLOWED
-            if look:
-                judgement = judge(self.policies[row], facts, hits.get(row, ()), sampled=bool(sampled[row]))
+        for row, is_asked in zip(rows.tolist(), asked[rows].tolist(), strict=True):
+            judgement = judge(self.policies[row], facts, self._kinds[row]) if is_asked else _ALLOWED
             yield Judged(row, self._clients_of_rows[row], judgement)
         for client in unknown:
             yield Judged(-1, client, _UNKNOWN)
@@ -135,12 +113,12 @@ class PolicySet:
         return Concerned(self.policies)
 
     @cached_property
-    def _lists(self) -> ListIndex:
-        return ListIndex(self.policies)
+    def _prefilter(self) -> Prefilter:
+        return self.rules.prefilter(self._arrays)
 
     @cached_property
-    def _audit(self) -> AuditSample:
-        return AuditSample(self.policies)
+    def _kinds(self) -> tuple[tuple[RuleKind, ...], ...]:
+        return tuple(self.rules.find_in_force(policy) for policy in self.policies)
 
     @cached_property
     def _wording(self) -> tuple[PolicyWording, ...]:

@@ -17,6 +17,7 @@ from moderation.documents.source import Source, read
 from moderation.events import AdContext, Decision, ImageFacts, ModelStamp, Probability, ScoredEvent, Status, Surface
 from moderation.labels import LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
+from moderation.policy.engine.rules.registry import RULES, RuleRegistry
 from moderation.policy.tools.diff import NONE, Decides
 
 OTHER: Final = "other"
@@ -144,14 +145,21 @@ def cases_path(policy_file: Path) -> Path:
     return policy_file.with_name(f"{policy_file.stem}.cases.yaml")
 
 
-def run_cases(policies: Decides, policy: EffectivePolicy, now: datetime, path: Path | None = None) -> PolicyResult:
+def run_cases(
+    policies: Decides,
+    policy: EffectivePolicy,
+    now: datetime,
+    path: Path | None = None,
+    rules: RuleRegistry = RULES,
+) -> PolicyResult:
     """Run the cases beside one policy. Never raises for the content of the file: see `mistakes`.
 
     now:  when cases are decided that do not say.
     path: the cases, where they are not beside the policy.
+    rules: the kinds of rules whose coverage counts.
     """
     path = path or cases_path(Path(policy.file))
-    result = PolicyResult(policy.key, policy.file, str(path), policy.rules())
+    result = PolicyResult(policy.key, policy.file, str(path), rules.list_rules(policy))
     if not path.exists():
         problem = f"{policy.key} has no cases"
         result.mistakes = (Mistake(str(path), 0, 0, "", problem, "at least one case", _STARTER),)

@@ -1,0 +1,137 @@
+"""Guards: not examined, not scored, out of date. What is not known is never allowed by accident."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from moderation.events import Reason, Verdict
+from moderation.policy.compile.effective import EffectivePolicy
+from moderation.policy.engine.arrays import Mask, PolicyArrays
+from moderation.policy.engine.batch import Batch
+from moderation.policy.engine.facts import Facts
+from moderation.policy.engine.rules.kind import Prefilter, RuleKind, RuleRow, find_origin
+
+_DAY_S = 86_400.0
+
+
+class _Guard(RuleKind):
+    """Every policy has them, written or not, so they do not count in the coverage of its cases."""
+
+    def list_rules(self, policy: EffectivePolicy) -> Iterable[str]:  # noqa: ARG002
+        return ()
+
+
+class NotExamined(_Guard):
+    """The image could not be examined: any status but OK."""
+
+    prefixes = ("on_error",)
+
+    def fire(self, policy: EffectivePolicy, facts: Facts) -> Iterator[Reason]:
+        if facts.examined:
+            return
+        detail = facts.event.detail or "the image could not be examined"
+        answer = policy.settings.on_error or Verdict.REVIEW
+        yield Reason(rule=f"on_error.{facts.event.status.value}", verdict=answer, detail=detail)
+
+    def prefilter(self, arrays: PolicyArrays) -> Prefilter:  # noqa: ARG002
+        return lambda batch: ~batch.examined
+
+
+class MissingLabels(_Guard):
+    """The model did not score a label that the policy names for this surface and country."""
+
+    prefixes = ("on_missing_label",)
+
+    def fire(self, policy: EffectivePolicy, facts: Facts) -> Iterator[Reason]:
+        if not facts.examined:
+            return
+        for label in policy.named_labels(facts.event.surface, facts.country):
+            if label not in facts.event.scores:
+                answer = policy.settings.on_missing_label or Verdict.REVIEW
+                detail = f"the model did not score {label}"
+                yield Reason(rule="on_missing_label", verdict=answer, label=label, detail=detail)
+
+    def prefilter(self, arrays: PolicyArrays) -> Prefilter:  # noqa: ARG002
+        return _find_missing
+
+
+def _find_missing(batch: Batch) -> Mask:
+    missing = batch.no_pair()
+    for thresholds, indices in batch.places:
+        for index in indices:
+            missing[index] = thresholds.missing(batch.scored[index])
+    return missing
+
+
+class PolicyDates(_Guard):
+    """The policy is outside the dates it is valid in."""
+
+    prefixes = ("on_expired.policy",)
+
+    def is_in_force(self, policy: EffectivePolicy) -> bool:
+        return bool(policy.settings.valid_from or policy.settings.valid_until)
+
+    def fire(self, policy: EffectivePolicy, facts: Facts) -> Iterator[Reason]:
+        settings = policy.settings
+        if detail := _find_expiry(settings.valid_from, settings.valid_until, facts.now):
+            answer = settings.on_expired or Verdict.REVIEW
+            yield Reason(rule="on_expired.policy", verdict=answer, detail=detail)
+
+    def prefilter(self, arrays: PolicyArrays) -> Prefilter:
+        settings = [policy.settings for policy in arrays.policies]
+        start = np.array([s.valid_from.timestamp() if s.valid_from else -np.inf for s in settings])
+        end = np.array([s.valid_until.timestamp() if s.valid_until else np.inf for s in settings])
+
+        def find(batch: Batch) -> Mask:
+            now = batch.column([facts.now.timestamp() for facts in batch.facts], np.float64)
+            return (now < start) | (now > end)
+
+        return find
+
+    def describe(self, policy: EffectivePolicy, facts: Facts) -> Iterator[RuleRow]:  # noqa: ARG002
+        settings = policy.settings
+        dates = [(settings.valid_from, "from"), (settings.valid_until, "until")]
+        detail = " ".join(f"{word} {moment:%Y-%m-%d}" for moment, word in dates if moment)
+        if detail:
+            origin = find_origin(policy, "valid_until", "valid_from")
+            yield RuleRow("on_expired.policy", settings.on_expired or Verdict.REVIEW, detail=detail, origin=origin)
+
+
+def _find_expiry(start: datetime | None, end: datetime | None, now: datetime) -> str:
+    if start and now < start:
+        return f"the policy is valid from {start:%Y-%m-%d}"
+    return f"the policy was valid until {end:%Y-%m-%d}" if end and now > end else ""
+
+
+class ScoreAge(_Guard):
+    """The scores are older than the policy accepts."""
+
+    prefixes = ("on_expired.scores",)
+
+    def is_in_force(self, policy: EffectivePolicy) -> bool:
+        return policy.settings.max_score_age_days is not None
+
+    def fire(self, policy: EffectivePolicy, facts: Facts) -> Iterator[Reason]:
+        days, scored_at = policy.settings.max_score_age_days, facts.event.scored_at
+        if days and facts.examined and facts.now - scored_at > timedelta(days=days):
+            detail = f"scored {scored_at:%Y-%m-%d}, more than {days} days ago"
+            answer = policy.settings.on_expired or Verdict.REVIEW
+            yield Reason(rule="on_expired.scores", verdict=answer, detail=detail)
+
+    def prefilter(self, arrays: PolicyArrays) -> Prefilter:
+        days = (policy.settings.max_score_age_days for policy in arrays.policies)
+        most_s = np.array([np.inf if each is None else each * _DAY_S for each in days])
+
+        def find(batch: Batch) -> Mask:
+            ages = [(facts.now - facts.event.scored_at).total_seconds() for facts in batch.facts]
+            old: Mask = batch.column(ages, np.float64) > most_s
+            return old
+
+        return find
+
+    def describe(self, policy: EffectivePolicy, facts: Facts) -> Iterator[RuleRow]:  # noqa: ARG002
+        if days := policy.settings.max_score_age_days:
+            answer = policy.settings.on_expired or Verdict.REVIEW
+            origin = find_origin(policy, "max_score_age_days")
+            yield RuleRow("on_expired.scores", answer, detail=f"scores at most {days} days old", origin=origin)
