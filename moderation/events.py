@@ -78,6 +78,8 @@ Country = Annotated[
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Pdq = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+PDQ_MATCH: Final = 31
+"""Bits of 256 within which two PDQ hashes mean the same image (Meta, ThreatExchange, PDQ reference, 2019)."""
 
 
 class AdContext(Frozen):

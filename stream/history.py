@@ -4,13 +4,12 @@ import base64
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
 from moderation.errors import BrokerError, EventError
-from moderation.events import Decision, ImageEvent, Reject, ScoredEvent, Status, Verdict
+from moderation.events import Decision, ImageEvent, Reject, Verdict
 from moderation.policy import PolicySet
 from stream.kafka import Record, read_committed
 from stream.parse import parse_image_event, parse_scored_event
@@ -125,16 +124,7 @@ def _event_id(reject: Reject) -> str | None:
 
 def clients_by_policies(policies: PolicySet) -> ClientsOf:
     """The clients whose live policy decides on an event, asked of the policies themselves."""
-
-    def clients_of(event: ImageEvent) -> frozenset[str]:
-        now = datetime.now(UTC)
-        unexamined = ScoredEvent(
-            event_id=event.event_id, surface=event.surface, clients=event.clients, context=event.context,
-            occurred_at=event.occurred_at, status=Status.MODEL_UNAVAILABLE, scored_at=now,
-        )  # fmt: skip
-        return frozenset(decision.client for decision in policies.decide([unexamined], now)[0] if not decision.shadow)
-
-    return clients_of
+    return lambda event: frozenset(policies.find_clients(event))
 
 
 def clients_by_history(_: ImageEvent) -> None:

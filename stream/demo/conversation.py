@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import IO, Final
 
 from moderation.errors import SandboxError
-from moderation.events import Decision, ImageEvent, Reject, ScoredEvent, Status
+from moderation.events import Decision, Reject
 from moderation.policy import PolicySet
 from stream.demo.ledger import Ledger
 from stream.demo.outgoing import Outgoing
@@ -21,20 +20,6 @@ from stream.settings import KafkaSettings, TopicSettings
 
 TOPICS: Final = TopicSettings()
 ANSWERS: Final = (TOPICS.allow, TOPICS.review, TOPICS.block, TOPICS.rejects)
-
-
-def concerned(policies: PolicySet, event: ImageEvent) -> list[str]:
-    """The clients that owe a decision on this event, whatever it will be."""
-    now = datetime.now(UTC)
-    unexamined = ScoredEvent(
-        event_id=event.event_id,
-        surface=event.surface,
-        clients=event.clients,
-        context=event.context,
-        status=Status.MODEL_UNAVAILABLE,
-        scored_at=now,
-    )
-    return [decision.client for decision in policies.decide([unexamined], now)[0] if not decision.shadow]
 
 
 class Conversation:
@@ -79,7 +64,7 @@ class Conversation:
         for item in outgoing:
             if self._giving_up.is_set():
                 return
-            self._ledger.expect(item.event.event_id, concerned(self._policies, item.event))
+            self._ledger.expect(item.event.event_id, self._policies.find_clients(item.event))
             if len(self.kept) < self._most_kept:
                 self.kept[item.event.event_id] = item
             yield item.output(TOPICS)

@@ -1,4 +1,4 @@
-"""Policies and scored events for the tests of this folder."""
+"""Policies and scored events: the one place where tests make them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from moderation.events import Decision, ModelStamp, ScoredEvent, Status, Surface
+from moderation.events import AdContext, Decision, ModelStamp, ScoredEvent, Status, Surface
 from moderation.policy import PolicySet, load
 from tests.catalogue import LABELS
 
@@ -30,15 +30,17 @@ def loaded(folder: Path, **policies: str) -> PolicySet:
     return load(write(folder, **policies))
 
 
-def event(**changes: Any) -> ScoredEvent:
-    """A clean creative; `scores` are laid over the clean ones, None takes a label away."""
-    scores = {**CLEAN, **changes.pop("scores", {})}
+def event(event_id: str = "e1", scores: Mapping[str, float | None] | None = None, **changes: Any) -> ScoredEvent:
+    """A clean creative. `scores` are laid over the clean ones, None takes a label away; context fields may stand
+    by themselves."""
+    named = {name: changes.pop(name) for name in AdContext.model_fields if name in changes}
     values: dict[str, Any] = {
-        "event_id": "e1",
+        "event_id": event_id,
         "surface": Surface.CREATIVE,
+        "context": {**changes.pop("context", {}), **named},
         "status": Status.OK,
         "content_sha256": SHA,
-        "scores": {label: score for label, score in scores.items() if score is not None},
+        "scores": {label: score for label, score in {**CLEAN, **(scores or {})}.items() if score is not None},
         "uncertainty": 0.1,
         "model": MODEL,
         "scored_at": NOW,

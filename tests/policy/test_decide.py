@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -306,15 +307,22 @@ def test_an_event_that_names_nobody_goes_to_whom_it_concerns(tmp_path: Path) -> 
         north='client: north\napplies_to: {countries: ["NO", "SE"], seats: [s1]}',
     )
 
-    def concerned(**changes: object) -> list[str]:
-        return [d.client for d in policies.decide([event(**changes)], NOW)[0]]
+    def concerned(**changes: Any) -> list[str]:
+        clients = [d.client for d in policies.decide([event(**changes)], NOW)[0]]
+        assert list(policies.find_clients(event(**changes))) == clients
+        return clients
 
     assert concerned() == ["all"]
     assert concerned(surface="page") == ["all", "pages"]
     assert concerned(context={"country": "NOR", "seat": "s1"}) == ["all", "north"]
     assert concerned(context={"country": "NO", "seat": "s2"}) == ["all"]
     assert concerned(context={"country": "DE", "seat": "s1"}) == ["all"]
-    assert concerned(clients=("north", "pages")) == ["north", "pages"]
+    assert concerned(clients=("north", "pages", "stranger")) == ["north", "pages", "stranger"]
+
+
+def test_a_shadow_policy_makes_no_client_concerned(tmp_path: Path) -> None:
+    policies = loaded(tmp_path, acme="client: acme", next="client: acme\nshadow: true")
+    assert policies.find_clients(event()) == ("acme",)
 
 
 def test_encoded_decisions_are_the_decisions(tmp_path: Path) -> None:

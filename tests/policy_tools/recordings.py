@@ -1,37 +1,15 @@
-"""Scored events and their truth, made up but always the same."""
+"""Recordings of scored events and their truth, made up but always the same."""
 
 import csv
 import gzip
 import random
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from moderation.events import AdContext, ModelStamp, ScoredEvent, Status, Surface
+from moderation.events import ScoredEvent, Status, Surface
 from moderation.labels import top_label
 from tests.catalogue import LABELS, TOP_LABELS
-
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-MODEL = ModelStamp(name="m", version="1", preprocessing="p")
-
-
-def event(event_id: str = "e0", scores: Mapping[str, float] | None = None, **fields: Any) -> ScoredEvent:
-    """An event of which every label is scored 0.01 but those given."""
-    status = fields.pop("status", Status.OK)
-    every = {**dict.fromkeys(LABELS, 0.01), **(scores or {})} if status is Status.OK else {}
-    context = {name: fields.pop(name) for name in list(fields) if name in AdContext.model_fields}
-    return ScoredEvent(
-        event_id=event_id,
-        surface=fields.pop("surface", Surface.CREATIVE),
-        status=status,
-        scores=every,
-        uncertainty=fields.pop("uncertainty", 0.0 if status is Status.OK else None),
-        model=MODEL,
-        context=AdContext.model_validate(context),
-        scored_at=NOW,
-        **fields,
-    )
+from tests.policy.making import event
 
 
 def recording(count: int = 400, seed: int = 7) -> tuple[list[ScoredEvent], list[dict[str, str]]]:

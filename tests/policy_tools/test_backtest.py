@@ -11,7 +11,8 @@ from moderation.policy.tools.backtest import Outcome, backtest
 from moderation.policy.tools.proportions import Share
 from moderation.policy.tools.recorded import Truth, Truths, truths
 from tests.catalogue import CATALOGUE
-from tests.policy_tools.recordings import NOW, event, recording
+from tests.policy.making import NOW, event
+from tests.policy_tools.recordings import recording
 
 
 def policy(client: str = "acme") -> EffectivePolicy:

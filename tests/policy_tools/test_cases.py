@@ -9,7 +9,7 @@ from moderation.events import Status, Surface
 from moderation.policy import EffectivePolicy, PolicySet, load
 from moderation.policy.tools.cases import Case, Given, PolicyResult, read_cases, run_cases, scored_event
 from tests.catalogue import CATALOGUE, LABELS
-from tests.policy_tools.recordings import NOW
+from tests.policy.making import NOW
 
 KNOWN = {"labels": CATALOGUE}
 POLICIES = Path("policies")

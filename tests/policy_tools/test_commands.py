@@ -15,7 +15,8 @@ from moderation.errors import ConfigurationError
 from moderation.policy import PolicyMistakes
 from stream.cli.policy import policy
 from stream.cli.policy_inputs import recorded
-from tests.policy_tools.recordings import event, write_scores
+from tests.policy.making import event
+from tests.policy_tools.recordings import write_scores
 
 Golden = Callable[[str, str], None]
 NOW = ("--now", "2026-11-22T12:00:00")
@@ -127,7 +128,10 @@ class TestTest:
 
 class TestExplain:
     def test_a_stored_score(self, folder: Path, golden: Golden) -> None:
-        write_scores(Path("one.jsonl"), [event("e0"), event("e1", {"adult": 0.2, "violence": 0.8}, country="NO")])
+        write_scores(
+            Path("one.jsonl"),
+            [event("e0"), event("e1", {"adult": 0.2, "violence": 0.8}, country="NO", uncertainty=0.0)],
+        )
         result = run("explain", "acme", "--scores", "one.jsonl", "--event", "e1", *NOW)
         assert result.exit_code == 0
         golden("explain.txt", result.output)

@@ -12,7 +12,8 @@ from moderation.events import Decision, Reason, ScoredEvent, Verdict
 from moderation.policy import PolicySet, load
 from moderation.policy.tools.diff import EXAMPLES, difference
 from moderation.policy.tools.overlay import client_of, tried
-from tests.policy_tools.recordings import NOW, event, recording
+from tests.policy.making import NOW, event
+from tests.policy_tools.recordings import recording
 
 
 class Cut:

@@ -7,7 +7,7 @@ from moderation.events import Status, Verdict
 from moderation.policy import load
 from moderation.policy.engine.rules.registry import RULES
 from moderation.policy.tools.explain import Explanation, explain
-from tests.policy_tools.recordings import NOW, event
+from tests.policy.making import NOW, event
 
 
 def explained(scores: dict[str, float] | None = None, **fields: object) -> Explanation:

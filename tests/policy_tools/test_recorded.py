@@ -12,7 +12,8 @@ from moderation.errors import ConfigurationError
 from moderation.events import Verdict
 from moderation.policy.tools.recorded import Truth, batches, scored_events, truths
 from tests.catalogue import CATALOGUE
-from tests.policy_tools.recordings import event, write_scores
+from tests.policy.making import event
+from tests.policy_tools.recordings import write_scores
 
 
 @pytest.mark.parametrize("name", ["scores.jsonl", "scores.jsonl.gz"])
@@ -22,7 +23,7 @@ def test_a_recording_reads_back_as_it_was_written(tmp_path: Path, name: str) -> 
 
 
 def test_empty_lines_are_nothing(tmp_path: Path) -> None:
-    path = write_scores(tmp_path / "scores.jsonl", [event()])
+    path = write_scores(tmp_path / "scores.jsonl", [event("e0")])
     path.write_text("\n" + path.read_text("utf-8") + "\n\n", "utf-8")
     assert [found.event_id for found in scored_events(path)] == ["e0"]
 

@@ -13,7 +13,8 @@ from moderation.policy.tools.html_report import backtest_html, diff_html
 from moderation.policy.tools.recorded import truths
 from moderation.policy.tools.svg_charts import Mark, Series, chart, stacked
 from tests.catalogue import CATALOGUE
-from tests.policy_tools.recordings import NOW, event, recording
+from tests.policy.making import NOW, event
+from tests.policy_tools.recordings import recording
 from tests.policy_tools.test_diff import Cut
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}

@@ -13,7 +13,7 @@ from moderation.policy.tools.cases import run_cases
 from moderation.policy.tools.new_client import start
 from moderation.policy.tools.scaffold import Answers
 from tests.catalogue import CATALOGUE, TIERS, TOP_LABELS
-from tests.policy_tools.recordings import NOW
+from tests.policy.making import NOW
 
 answers = st.builds(
     Answers,

@@ -12,7 +12,7 @@ from stream.kafka import Output, produce_all
 from stream.sandbox import Sandbox
 from stream.score_sources import from_topic
 from stream.settings import Settings, read_settings
-from tests.policy_tools.recordings import event
+from tests.policy.making import event
 from tests.records import png
 from tests.services.conftest import TopicMaker
 

@@ -1,7 +1,7 @@
 """PolicySet: an immutable snapshot of every policy, and the decisions it makes."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.events import Decision, ScoredEvent, Verdict
+from moderation.events import Decision, ImageEvent, ScoredEvent, Verdict
 from moderation.labels import NO_LABELS, LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.arrays import PolicyArrays
@@ -20,6 +20,7 @@ from moderation.policy.engine.judge import Judged, Judgement, judge
 from moderation.policy.engine.routing import Concerned
 from moderation.policy.engine.rules.kind import Prefilter, RuleKind
 from moderation.policy.engine.rules.registry import RULES, RuleRegistry
+from moderation.policy.language.schema import alpha2
 
 _ALLOWED = Judgement(Verdict.ALLOW, ())
 _UNKNOWN = Judgement(Verdict.REVIEW, (UNKNOWN_CLIENT,))
@@ -57,6 +58,12 @@ class PolicySet:
         for part in (self._arrays, self._concerned, self._prefilter, self._kinds, self._wording, self.hash):
             del part
         return self
+
+    def find_clients(self, event: ImageEvent | ScoredEvent) -> tuple[str, ...]:
+        """The clients that an event concerns: each owes it exactly one live decision."""
+        rows, unknown = self._concerned.by_event(event, alpha2(event.context.country))
+        live = (self._clients_of_rows[row] for row in rows.tolist() if not self.policies[row].shadow)
+        return (*live, *unknown)
 
     def decide(self, events: Sequence[ScoredEvent], now: datetime, *, redecision: bool = False) -> list[list[Decision]]:
         """Per event: one live decision for every client concerned, then the shadow decisions.
@@ -123,3 +130,9 @@ class PolicySet:
     @cached_property
     def _wording(self) -> tuple[PolicyWording, ...]:
         return tuple(PolicyWording.of(policy) for policy in self.policies)
+
+
+def find_decision(decisions: Iterable[Decision], policy: EffectivePolicy) -> Decision | None:
+    """The decision that one policy made among all decisions on an event."""
+    made = (d for d in decisions if d.policy and (d.policy.hash, d.shadow) == (policy.hash, policy.shadow))
+    return next(made, None)

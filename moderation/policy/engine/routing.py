@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.events import ScoredEvent
+from moderation.events import ImageEvent, ScoredEvent
 from moderation.policy.compile.effective import EffectivePolicy
 
 Rows = NDArray[np.intp]
@@ -49,7 +49,7 @@ class Concerned:
             for name in ("surfaces", "countries", "seats", "campaigns", "deals")
         ]
 
-    def by_event(self, event: ScoredEvent, country: str | None) -> tuple[Rows, tuple[str, ...]]:
+    def by_event(self, event: ImageEvent | ScoredEvent, country: str | None) -> tuple[Rows, tuple[str, ...]]:
         """Rows of the policies that decide, live before shadow, and the names of unknown clients."""
         if event.clients:
             return self._named(event)
@@ -61,7 +61,7 @@ class Concerned:
         shadows = [r for r in self._shadow_rows if applies[r] and self._shadow_fits(int(r), event)]
         return (np.concatenate([rows, np.array(shadows, np.intp)]) if shadows else rows), ()
 
-    def _named(self, event: ScoredEvent) -> tuple[Rows, tuple[str, ...]]:
+    def _named(self, event: ImageEvent | ScoredEvent) -> tuple[Rows, tuple[str, ...]]:
         """Whoever is named is answered, whatever `applies_to` says."""
         campaign, rows, unknown, shadows = event.context.campaign, [], [], []
         for client in dict.fromkeys(event.clients):
@@ -71,13 +71,13 @@ class Concerned:
             shadows += [r for r in self._shadows.get(client, ()) if self._shadow_fits(r, event)]
         return np.array([*rows, *shadows], np.intp), tuple(unknown)
 
-    def _shadow_fits(self, row: int, event: ScoredEvent) -> bool:
+    def _shadow_fits(self, row: int, event: ImageEvent | ScoredEvent) -> bool:
         """A candidate decides where the policy it would replace decides."""
         policy, campaign = self._policies[row], event.context.campaign
         has_own = (policy.client, campaign) in self._live and campaign is not None
         return policy.campaign == campaign if policy.campaign or has_own else True
 
-    def _applies(self, event: ScoredEvent, country: str | None) -> NDArray[np.bool_]:
+    def _applies(self, event: ImageEvent | ScoredEvent, country: str | None) -> NDArray[np.bool_]:
         context = event.context
         values = (event.surface.value, country, context.seat, context.campaign, context.deal)
         masks = [selector.mask(value) for selector, value in zip(self._selectors, values, strict=True)]

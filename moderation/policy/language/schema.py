@@ -5,11 +5,11 @@ effective policy after inheritance; the generated JSON Schema is `docs/schema/po
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from moderation.events import Verdict
+from moderation.events import PDQ_MATCH, Verdict
 from moderation.labels import LabelCatalogue
 from moderation.policy.language.fields import (
     ANY_LABEL,
@@ -29,9 +29,6 @@ from moderation.policy.language.fields import (
     TierByLabel,
     alpha2,
 )
-
-PDQ_MATCH: Final = 31
-"""Bits of 256 within which two PDQ hashes are taken for the same image (the value PDQ's authors publish)."""
 
 
 class Strict(BaseModel):

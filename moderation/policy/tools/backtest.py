@@ -10,7 +10,7 @@ from moderation.errors import ConfigurationError
 from moderation.events import Decision, ScoredEvent, Verdict
 from moderation.labels import top_label
 from moderation.policy.compile.effective import EffectivePolicy
-from moderation.policy.engine.policy_set import PolicySet
+from moderation.policy.engine.policy_set import PolicySet, find_decision
 from moderation.policy.tools.proportions import Point, ScoreCounts, Share
 from moderation.policy.tools.recorded import Truth, Truths, batches
 
@@ -204,11 +204,10 @@ def _count_scores(result: Backtest, event: ScoredEvent, truth: Truth | None) -> 
 def _count_decision(
     result: Backtest, policy: EffectivePolicy, decisions: Iterable[Decision], truth: Truth | None
 ) -> None:
-    for decision in decisions:
-        if decision.policy is None or decision.policy.hash != policy.hash or decision.shadow != policy.shadow:
-            continue
-        unsafe = truth.unsafe if truth else None
-        result.outcome.add(decision.verdict, unsafe)
-        word = {True: "unsafe", False: "safe", None: "unknown"}[unsafe]
-        for reason in decision.reasons:
-            result.rules.setdefault(reason.rule, Counter())[word] += 1
+    if (decision := find_decision(decisions, policy)) is None:
+        return
+    unsafe = truth.unsafe if truth else None
+    result.outcome.add(decision.verdict, unsafe)
+    word = {True: "unsafe", False: "safe", None: "unknown"}[unsafe]
+    for reason in decision.reasons:
+        result.rules.setdefault(reason.rule, Counter())[word] += 1

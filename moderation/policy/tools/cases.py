@@ -17,6 +17,7 @@ from moderation.documents.source import Source, read
 from moderation.events import AdContext, Decision, ImageFacts, ModelStamp, Probability, ScoredEvent, Status, Surface
 from moderation.labels import LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
+from moderation.policy.engine.policy_set import find_decision
 from moderation.policy.engine.rules.registry import RULES, RuleRegistry
 from moderation.policy.tools.diff import NONE, Decides
 
@@ -233,7 +234,7 @@ def _run(
     file, line, now = at
     decided_at = case.now or defaults.now or now
     event = scored_event(policy, defaults, case, decided_at)
-    decision = _own(policies.decide([event], decided_at)[0], policy)
+    decision = find_decision(policies.decide([event], decided_at)[0], policy)
     fired |= {reason.rule for reason in decision.reasons} if decision else set()
     missing = [label for label in policy.labels.names if label not in event.scores]
     return CaseResult(case.name, file, line, tuple(_problems(case.expect, decision, missing)), decision)
@@ -277,11 +278,6 @@ def _scores(given: Mapping[str, float | None], labels: Iterable[str]) -> dict[st
     other = given.get(OTHER)
     every = dict.fromkeys(labels, other) | {label: s for label, s in given.items() if label != OTHER}
     return {label: score for label, score in every.items() if score is not None}
-
-
-def _own(decisions: Iterable[Decision], policy: EffectivePolicy) -> Decision | None:
-    mine = (d for d in decisions if d.policy and d.policy.hash == policy.hash and d.shadow == policy.shadow)
-    return next(mine, None)
 
 
 def _problems(expected: Expected, decision: Decision | None, missing: Sequence[str]) -> Iterable[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from moderation.events import Decision, Reason, ScoredEvent
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.facts import Facts
-from moderation.policy.engine.policy_set import PolicySet
+from moderation.policy.engine.policy_set import PolicySet, find_decision
 from moderation.policy.engine.rules.kind import RuleRow, find_origin
 from moderation.policy.engine.rules.registry import RULES, RuleRegistry
 from moderation.policy.tools.backtest import put_to
@@ -38,8 +38,7 @@ def explain(policy: EffectivePolicy, event: ScoredEvent, now: datetime, rules: R
     """Decide the event by this policy, whichever clients it names, and lay every rule beside the decision."""
     asked = put_to(policy, event)
     decisions = PolicySet((policy,), rules).decide([asked], now)[0]
-    mine = (d for d in decisions if d.policy and d.policy.hash == policy.hash and d.shadow == policy.shadow)
-    decision = next(mine, None)
+    decision = find_decision(decisions, policy)
     described = list(rules.describe(policy, Facts(asked, now)))
     rows = sorted(_merge(policy, decision, described), key=_by_interest)
     return Explanation(asked, policy, decision, tuple(rows))

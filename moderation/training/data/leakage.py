@@ -7,10 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from moderation.events import PDQ_MATCH
 from moderation.training.data.pixels import Decoded
-
-NEAR: Final = 31
-"""Bits of PDQ's 256 that may differ between copies (Facebook, ThreatExchange, PDQ reference, 2019)."""
 
 _ROWS: Final = 256
 
@@ -36,7 +34,7 @@ def across_splits(decoded: Decoded, keep: str = "val") -> tuple[Leak, ...]:
         bits = distances(decoded.hashes[rows], decoded.hashes[inside])
         for row, line in zip(rows, bits, strict=True):
             nearest = int(line.argmin())
-            if line[nearest] <= NEAR:
+            if line[nearest] <= PDQ_MATCH:
                 paths = decoded.data.paths
                 leaks.append(Leak(paths[int(inside[nearest])], paths[int(row)], int(line[nearest])))
     return tuple(leaks)
