@@ -7,7 +7,7 @@ Sources, first wins: environment (`ADJUDICATE_KAFKA__BOOTSTRAP_SERVERS=…`), se
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
 from pydantic import (
@@ -30,8 +30,12 @@ from pydantic_settings import (
 
 from moderation.errors import ConfigurationError
 from moderation.labels import LabelCatalogue, read_catalogue, shipped_catalogue
+from stream.setting_mistakes import PREFIX, explain, find_unknown
 
 Seconds = Annotated[float, Field(gt=0)]
+OTHER_VARIABLES: Final = ("ADJUDICATE_SECRETS_DIR", "ADJUDICATE_SANDBOX_CACHE")
+"""Variables of the project that are no settings."""
+_LAST_PORT: Final = 65535
 
 
 class Section(BaseModel):
@@ -40,14 +44,20 @@ class Section(BaseModel):
 
 class KafkaSettings(Section):
     bootstrap_servers: str = Field("127.0.0.1:9092", description="Comma-separated host:port of the brokers.")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    sasl_username: str | None = None
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How clients connect: with or without TLS (SSL) and a password (SASL)."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="How the password is checked; needed with SASL_PLAINTEXT and SASL_SSL."
+    )
+    sasl_username: str | None = Field(None, description="User name for SASL.")
     sasl_password: SecretStr | None = Field(None, description="Never logged; better from a secret file.")
     ssl_ca: FilePath | None = Field(None, description="PEM file of the authorities that sign the brokers.")
     ssl_certificate: FilePath | None = Field(None, description="PEM file of the client certificate (mTLS).")
     ssl_key: FilePath | None = Field(None, description="PEM file of the client key (mTLS).")
-    ssl_key_password: SecretStr | None = None
+    ssl_key_password: SecretStr | None = Field(
+        None, description="Password of the client key. Never logged; better from a secret file."
+    )
     session_timeout_s: Seconds = Field(10, description="A silent worker's partitions move on after this.")
     max_poll_interval_s: Seconds = Field(60, description="No less than session_timeout_s.")
     transaction_timeout_s: Seconds = Field(15, ge=1, description="The broker aborts a transaction open for longer.")
@@ -59,17 +69,27 @@ class KafkaSettings(Section):
             raise ValueError("max_poll_interval_s is shorter than session_timeout_s; make it at least as long")
         return self
 
+    @model_validator(mode="after")
+    def _has_what_its_protocol_needs(self) -> Self:
+        given = {"sasl_mechanism": self.sasl_mechanism, "sasl_username": self.sasl_username,
+                 "sasl_password": self.sasl_password}  # fmt: skip
+        if self.security_protocol.startswith("SASL_"):
+            if lacking := [name for name, value in given.items() if not value]:
+                needed = " and ".join(f"kafka.{name}" for name in lacking)
+                raise ValueError(f"security_protocol {self.security_protocol} needs {needed}; set it")
+        return self
+
 
 class TopicSettings(Section):
-    creatives: str = "creatives"
-    pages: str = "pages"
-    scores: str = "scores"
-    allow: str = "decisions.allow"
-    review: str = "decisions.review"
-    block: str = "decisions.block"
-    shadow: str = Field("decisions.shadow", description="Decisions of shadow policies; nobody should act on them.")
-    rejects: str = "rejects"
-    policy_events: str = "policy-events"
+    creatives: str = Field("creatives", description="Input: image events of ads.")
+    pages: str = Field("pages", description="Input: image events of publishers' pages.")
+    scores: str = Field("scores", description="Scored events: output of `score`, input of `decide`.")
+    allow: str = Field("decisions.allow", description="Output: decisions that allow.")
+    review: str = Field("decisions.review", description="Output: decisions that ask a person.")
+    block: str = Field("decisions.block", description="Output: decisions that block.")
+    shadow: str = Field("decisions.shadow", description="Output: decisions of shadow policies; do not act on them.")
+    rejects: str = Field("rejects", description="Output: records that could not be read or taken, with the reason.")
+    policy_events: str = Field("policy-events", description="Output: policy changes, refused files and repairs.")
 
     def every(self) -> tuple[str, ...]:
         return tuple(getattr(self, name) for name in type(self).model_fields)
@@ -85,13 +105,15 @@ class WorkerSettings(Section):
     )
     stop_within_s: Seconds = Field(8, description="On SIGTERM: finish what is in flight for so long, else abort.")
     stall_after_s: Seconds = Field(120, description="Work but no progress for so long ends the process (exit 4).")
-    metrics_port: int | None = Field(None, description="Serve Prometheus metrics on this port.")
-    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Serve Prometheus metrics on this port, 1 to 65535; without it none."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address that serves the metrics.")
 
 
 class TritonSettings(Section):
-    url: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC endpoint.")
-    model: str = "brand_safety"
+    url: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC endpoint, without a scheme.")
+    model: str = Field("brand_safety", description="Name of the model in Triton's repository.")
     version: str = Field("", description="Pin a version; empty is what the server thinks newest.")
     timeout_s: Seconds = Field(10, description="Deadline of one inference request.")
     max_batch: int = Field(16, ge=1, description="Most views in one request; the server batches requests together.")
@@ -99,14 +121,25 @@ class TritonSettings(Section):
         300, description="Events wait so long for an absent model, then their status is MODEL_UNAVAILABLE."
     )
     tls_ca: FilePath | None = Field(None, description="PEM file; set to speak TLS.")
-    tls_certificate: FilePath | None = None
-    tls_key: FilePath | None = None
+    tls_certificate: FilePath | None = Field(None, description="PEM file of the client certificate (mTLS).")
+    tls_key: FilePath | None = Field(None, description="PEM file of the client key (mTLS).")
+
+    @field_validator("url")
+    @classmethod
+    def _is_host_and_port(cls, url: str) -> str:
+        scheme, separator, address = url.rpartition("://")
+        if separator:
+            raise ValueError(f"has the scheme {scheme}://; write {address.rstrip('/')} (set tls_ca for TLS)")
+        _, _, port = url.rpartition(":")
+        if not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
+            raise ValueError("ends in no port from 1 to 65535; write host:port, e.g. 127.0.0.1:8001")
+        return url
 
 
 class RedisSettings(Section):
     url: SecretStr | None = Field(None, description="redis://… or rediss://…; without it only the process caches.")
     timeout_s: Seconds = Field(0.05, description="A slower answer is a miss.")
-    ttl_s: int = Field(7 * 24 * 3600, ge=1)
+    ttl_s: int = Field(7 * 24 * 3600, ge=1, description="How long Redis keeps the scores of an image, in seconds.")
 
     @field_validator("url")
     @classmethod
@@ -121,13 +154,15 @@ class CacheSettings(Section):
 
 
 class ImageSettings(Section):
-    max_bytes: int = Field(10 * 1024 * 1024, ge=1)
+    max_bytes: int = Field(10 * 1024 * 1024, ge=1, description="Size of one encoded image; larger is TOO_LARGE.")
     max_pixels: int = Field(25_000_000, ge=1, description="Of one canvas, checked before decoding.")
     max_total_pixels: int = Field(100_000_000, ge=1, description="Over all frames.")
     max_frames: int = Field(1_000, ge=1, description="Of an animation; all are decoded.")
     decode_workers: int = Field(0, ge=0, description="Decoder processes; 0 is one per core.")
-    decode_timeout_s: Seconds = 5
-    decode_memory_bytes: int = Field(1024 * 1024 * 1024, ge=64 * 1024 * 1024)
+    decode_timeout_s: Seconds = Field(5, description="A decoder that takes longer for one image is ended.")
+    decode_memory_bytes: int = Field(
+        1024 * 1024 * 1024, ge=64 * 1024 * 1024, description="Memory that one decoder process may use."
+    )
     root: Path | None = Field(None, description="Events may name files below this folder; without it none.")
     poison_list: Path | None = Field(
         None,
@@ -137,15 +172,15 @@ class ImageSettings(Section):
 
 class FetchSettings(Section):
     enabled: bool = Field(False, description="Fetch images by URL; otherwise such events get FETCH_FORBIDDEN.")
-    schemes: tuple[Literal["http", "https"], ...] = ("https",)
-    ports: tuple[int, ...] = (443,)
+    schemes: tuple[Literal["http", "https"], ...] = Field(("https",), description="URL schemes that are fetched.")
+    ports: tuple[int, ...] = Field((443,), description="Ports that are fetched from.")
     timeout_s: Seconds = Field(2, description="For the whole of one image, redirects included.")
-    max_redirects: int = Field(3, ge=0)
+    max_redirects: int = Field(3, ge=0, description="Redirects followed for one image; each is checked anew.")
 
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="ADJUDICATE_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         frozen=True,
         extra="forbid",
@@ -170,7 +205,9 @@ class Settings(BaseSettings):
     fetch: FetchSettings = FetchSettings()
     policies: Path = Field(Path("policies"), description="Folder of the policy files.")
     catalogue: Path | None = Field(None, description="Label catalogue (YAML); without it the shipped one.")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -199,10 +236,12 @@ def read_settings(file: Path | None = None) -> Settings:
     Raises ConfigurationError naming every wrong key at once.
     """
     secrets = os.environ.get("ADJUDICATE_SECRETS_DIR")
+    _refuse_unknown({**os.environ, **_secret_files(secrets)})
     try:
         return Settings(_secrets_dir=secrets, **_from_file(file))
     except ValidationError as error:
-        raise ConfigurationError(_explain(error, file)) from error
+        where = f"settings ({file} and environment)" if file else "settings (environment)"
+        raise ConfigurationError(explain(error, Settings, where)) from error
     except SettingsError as error:
         raise ConfigurationError(f"settings: {error}; lists are written as JSON, e.g. [80, 443]") from error
 
@@ -223,11 +262,13 @@ def _from_file(file: Path | None) -> dict[str, Any]:
     return content
 
 
-def _explain(error: ValidationError, file: Path | None) -> str:
-    where = f"settings ({file} and environment)" if file else "settings (environment)"
-    lines = [f"{where}: {error.error_count()} wrong"]
-    for mistake in error.errors(include_input=False, include_url=False):
-        key = ".".join(str(part) for part in mistake["loc"])
-        variable = "ADJUDICATE_" + "__".join(str(part).upper() for part in mistake["loc"])
-        lines.append(f"  {key} ({variable}): {mistake['msg']}")
-    return "\n".join(lines)
+def _secret_files(folder: str | None) -> dict[str, str]:
+    if folder is None or not Path(folder).is_dir():
+        return {}
+    return {path.name: "" for path in Path(folder).iterdir() if path.is_file()}
+
+
+def _refuse_unknown(given: dict[str, str]) -> None:
+    """A misspelt variable would be a default that nobody wanted."""
+    if unknown := find_unknown(Settings, given, OTHER_VARIABLES):
+        raise ConfigurationError("\n  ".join(["environment: " + unknown[0], *unknown[1:]]))

@@ -1,9 +1,12 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from moderation.errors import ConfigurationError
+from stream.cli.app import app
 from stream.cli.settings import reference
+from stream.setting_mistakes import setting_fields
 from stream.settings import Settings, read_settings
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -82,3 +85,98 @@ def test_an_unreadable_source_is_a_clear_error(variable: str, value: str, monkey
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError):
         read_settings()
+
+
+ONE_LINE = {
+    "metrics port": (
+        "worker: {metrics_port: 99999}",
+        ["worker.metrics_port (ADJUDICATE_WORKER__METRICS_PORT) is 99999: ", "less than or equal to 65535"],
+    ),
+    "scheme": (
+        "triton: {url: 'http://triton:8001/'}",
+        ["triton.url (ADJUDICATE_TRITON__URL) is 'http://triton:8001/': ", "write triton:8001"],
+    ),
+    "no port": ("triton: {url: triton}", ["triton.url", "is 'triton'", "write host:port"]),
+    "no mechanism": (
+        "kafka: {security_protocol: SASL_SSL, sasl_username: u, sasl_password: hunter2}",
+        ["kafka (ADJUDICATE_KAFKA): security_protocol SASL_SSL needs kafka.sasl_mechanism; set it"],
+    ),
+    "unknown key": ("kafka: {bootstrap_server: 'a:1'}", ["kafka.bootstrap_server ", "mean kafka.bootstrap_servers?"]),
+}
+
+
+@pytest.mark.parametrize("mistake", ONE_LINE)
+def test_a_mistake_is_one_line_with_key_value_and_remedy(mistake: str, tmp_path: Path) -> None:
+    text, parts = ONE_LINE[mistake]
+    file = tmp_path / "s.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings(file)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "hunter2" not in message
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("ADJUDICATE_KAFKA_SASL_PASSWORD", "did you mean ADJUDICATE_KAFKA__SASL_PASSWORD?"),
+        ("ADJUDICATE_TRITON__URI", "did you mean ADJUDICATE_TRITON__URL?"),
+        ("ADJUDICATE_NOTHING_LIKE_IT_AT_ALL", "docs/settings.md"),
+    ],
+)
+def test_a_misspelt_variable_is_named_without_its_value(
+    variable: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "hunter2")
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings()
+    assert f"{variable} is no setting" in str(caught.value)
+    assert meant in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_misspelt_secret_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "adjudicate_kafka_sasl_password").write_text("hunter2")
+    monkeypatch.setenv("ADJUDICATE_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="adjudicate_kafka_sasl_password is no setting"):
+        read_settings()
+
+
+def test_variables_that_are_no_typing_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes adds some for each service, and tests have their own."""
+    for name, value in {
+        "ADJUDICATE_SCORE_SERVICE_HOST": "10.0.0.1",
+        "ADJUDICATE_SCORE_SERVICE_PORT_METRICS": "9100",
+        "ADJUDICATE_SCORE_PORT": "tcp://10.0.0.1:9100",
+        "ADJUDICATE_SCORE_PORT_9100_TCP_ADDR": "10.0.0.1",
+        "ADJUDICATE_TEST_LIVES": "x",
+        "ADJUDICATE_KAFKA": '{"bootstrap_servers": "a:1"}',
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().kafka.bootstrap_servers == "a:1"
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert [path for path, field in setting_fields(Settings) if not field.description] == []
+
+
+def test_what_is_printed_can_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists as lists: in YAML, and in the form that a variable takes."""
+    monkeypatch.setenv("ADJUDICATE_FETCH__PORTS", "[80, 443]")
+    monkeypatch.setenv("ADJUDICATE_INSTANCE", "one")
+    yaml_text = CliRunner().invoke(app, ["settings"]).output
+    lines = CliRunner().invoke(app, ["settings", "--variables"]).output.splitlines()
+    assert "ADJUDICATE_FETCH__PORTS=[80, 443]" in lines
+    assert 'ADJUDICATE_FETCH__SCHEMES=["https"]' in lines
+    before = read_settings()
+    monkeypatch.delenv("ADJUDICATE_FETCH__PORTS")
+    file = tmp_path / "s.yaml"
+    file.write_text(yaml_text)
+    assert read_settings(file) == before
+    for line in lines:
+        name, _, value = line.partition("=")
+        monkeypatch.setenv(name, value)
+    assert read_settings() == before

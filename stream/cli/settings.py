@@ -1,6 +1,6 @@
 """`adjudicate settings`: what is in force, and the reference page of every key."""
 
-from collections.abc import Iterator
+import json
 from typing import Annotated, Any
 
 import typer
@@ -15,45 +15,64 @@ from stream.cli.terminal import print_line
 def settings(
     file: SettingsFile = None,
     docs: Annotated[bool, typer.Option("--docs", help="Print the reference of every key (docs/settings.md).")] = False,
+    as_variables: Annotated[
+        bool, typer.Option("--variables", help="Print them as environment variables instead of YAML.")
+    ] = False,
 ) -> None:
     """Print the settings in force (secrets masked), or with --docs the reference of every key."""
     from stream.settings import read_settings
 
     if docs:
         print_line(reference().rstrip())
+    elif as_variables:
+        for line in variables(read_settings(file)):
+            print_line(line)
     else:
         print_line(yaml.safe_dump(read_settings(file).model_dump(mode="json"), sort_keys=False).rstrip())
 
 
+def variables(read: BaseModel) -> list[str]:
+    """`NAME=value` for every setting that has a value; a list as JSON, which is how a variable holds one."""
+    from stream.setting_mistakes import setting_fields, variable_of
+
+    lines = []
+    for path, _ in setting_fields(type(read)):
+        value: Any = read.model_dump(mode="json")
+        for part in path:
+            value = value[part]
+        if value is not None:
+            lines.append(f"{variable_of(path)}={json.dumps(value) if isinstance(value, list) else value}")
+    return lines
+
+
 def reference() -> str:
     """The reference page, from the settings' own descriptions."""
+    from stream.setting_mistakes import setting_fields
     from stream.settings import Settings
 
-    rows = "\n".join(_row(path, field) for path, field in _fields(Settings))
+    rows = "\n".join(_row(path, field) for path, field in setting_fields(Settings))
     return f"""# Settings
 
-Printed by `adjudicate settings --docs`. Each key may stand in the YAML file given by `--settings`
-(`kafka: {{bootstrap_servers: …}}`), in a file of the folder `ADJUDICATE_SECRETS_DIR` named like the variable,
-or in the environment, which wins.
+Printed by `adjudicate settings --docs`. A key stands in one of three places, and the first of them wins:
 
-| key | variable | default | |
+1. the environment, as the variable named here
+2. a file named like that variable, in the folder `ADJUDICATE_SECRETS_DIR`
+3. the YAML file of `--settings`, in its section (`kafka: {{bootstrap_servers: …}}`)
+
+A list has the same form in YAML and in a variable: `ADJUDICATE_FETCH__PORTS='[80, 443]'`. A variable that begins with
+`ADJUDICATE_` and is no setting is a mistake, as is an unknown key. `adjudicate settings` prints what is in force, and
+with `--variables` prints it as variables.
+
+| key | variable | default | meaning |
 |---|---|---|---|
 {rows}
 """
 
 
-def _fields(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from _fields(kind, (*path, name))
-        else:
-            yield (*path, name), field
-
-
 def _row(path: tuple[str, ...], field: FieldInfo) -> str:
-    variable = "ADJUDICATE_" + "__".join(path).upper()
-    return f"| `{'.'.join(path)}` | `{variable}` | {_default(field)} | {field.description or ''} |"
+    from stream.setting_mistakes import variable_of
+
+    return f"| `{'.'.join(path)}` | `{variable_of(path)}` | {_default(field)} | {field.description} |"
 
 
 def _default(field: FieldInfo) -> str:
@@ -62,4 +81,4 @@ def _default(field: FieldInfo) -> str:
     value: Any = field.default
     if value is None or value == "":
         return ""
-    return f"`{', '.join(map(str, value))}`" if isinstance(value, tuple) else f"`{value}`"
+    return f"`{json.dumps(list(value))}`" if isinstance(value, tuple) else f"`{value}`"
