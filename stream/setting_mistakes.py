@@ -48,7 +48,8 @@ def _is_meant(name: str, value: str) -> bool:
 def _nearest(name: str, known: list[str]) -> str:
     # One underscore for two is the commonest slip.
     found = [each for each in known if each.replace("__", "_") == name.replace("__", "_")]
-    found = found or get_close_matches(name, known, 1)
+    names = {each.removeprefix(PREFIX): each for each in known}
+    found = found or [names[near] for near in get_close_matches(name.removeprefix(PREFIX), names, 1)]
     return f"did you mean {found[0]}?" if found else "docs/settings.md lists them all"
 
 

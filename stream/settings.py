@@ -73,10 +73,9 @@ class KafkaSettings(Section):
     def _has_what_its_protocol_needs(self) -> Self:
         given = {"sasl_mechanism": self.sasl_mechanism, "sasl_username": self.sasl_username,
                  "sasl_password": self.sasl_password}  # fmt: skip
-        if self.security_protocol.startswith("SASL_"):
-            if lacking := [name for name, value in given.items() if not value]:
-                needed = " and ".join(f"kafka.{name}" for name in lacking)
-                raise ValueError(f"security_protocol {self.security_protocol} needs {needed}; set it")
+        lacking = [f"kafka.{name}" for name, value in given.items() if not value]
+        if self.security_protocol.startswith("SASL_") and lacking:
+            raise ValueError(f"security_protocol {self.security_protocol} needs {' and '.join(lacking)}; set it")
         return self
 
 

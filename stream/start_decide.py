@@ -11,6 +11,7 @@ from stream.kafka import start_group_at
 from stream.policy_news import PolicyNews
 from stream.running import prepare, run_stage
 from stream.settings import Settings
+from stream.startup import DECIDE_TOPICS, await_topics
 
 log = structlog.get_logger()
 
@@ -24,6 +25,7 @@ def run_decide(settings: Settings) -> None:
     policies = LivePolicies(settings.policies, news.tell, settings.labels())
     policies.start()
     try:
+        await_topics(settings, DecideStage.name, DECIDE_TOPICS)
         clients = len(policies.current().clients)
         log.info("policies loaded", clients=clients, hash=policies.current().hash)
         settings = _with_batches_for(settings, clients)

@@ -15,13 +15,15 @@ from stream.patience import PatientModel
 from stream.running import prepare, run_stage
 from stream.score import ScoreStage
 from stream.settings import Settings, TritonSettings
+from stream.startup import SCORE_TOPICS, await_topics
 
 log = structlog.get_logger()
 
 
 def run_score(settings: Settings) -> None:
-    """The scoring worker. Waits for the model before it consumes anything."""
+    """The scoring worker. Waits for the brokers and for the model before it consumes anything."""
     prepare(settings)
+    await_topics(settings, ScoreStage.name, SCORE_TOPICS)
     model = PatientModel(TritonClassifier(triton_address(settings.triton)), settings.triton)
     spec = model.spec()
     log.info("model found", **spec.stamp.model_dump(), labels=spec.labels, size=spec.size)

@@ -4,6 +4,7 @@
 """
 
 from stream.kafka.client import client_config
+from stream.kafka.presence import TopicProbe
 from stream.kafka.records import Output, Position, Record
 from stream.kafka.sink import Refusal, Sink
 from stream.kafka.source import Listener, Source
@@ -17,6 +18,7 @@ __all__ = [
     "Refusal",
     "Sink",
     "Source",
+    "TopicProbe",
     "client_config",
     "create_topics",
     "produce_all",
