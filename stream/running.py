@@ -2,7 +2,9 @@
 
 import signal
 import sys
+import threading
 from types import FrameType
+from typing import Final
 
 import structlog
 
@@ -13,6 +15,9 @@ from stream.settings import Settings
 from stream.worker import Stage, Worker
 
 log = structlog.get_logger()
+
+stopped: Final = threading.Event()
+"""Set once this process was told to stop."""
 
 
 def prepare(settings: Settings) -> None:
@@ -27,6 +32,7 @@ def run_stage(settings: Settings, stage: Stage, *, group: str | None = None, sto
 
     def stop(number: int, _: FrameType | None) -> None:
         log.info("stopping", signal=signal.Signals(number).name)
+        stopped.set()
         worker.stop()
 
     signal.signal(signal.SIGTERM, stop)

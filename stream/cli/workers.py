@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stream.cli.options import SettingsFile
+from stream.cli.terminal import print_line
 
 
 def score(settings: SettingsFile = None) -> None:
@@ -24,10 +25,12 @@ def decide(
     ] = None,
 ) -> None:
     """Run a deciding worker: scores in, one decision for each client concerned out."""
+    from stream import replay as tool
     from stream.settings import read_settings
-    from stream.start_decide import run_decide, run_replay
+    from stream.start_decide import run_decide
 
     if replay is None:
         run_decide(read_settings(settings))
     else:
-        run_replay(read_settings(settings), replay.replace(tzinfo=replay.tzinfo or UTC))
+        summary = tool.replay(read_settings(settings), replay.replace(tzinfo=replay.tzinfo or UTC))
+        print_line(summary or "stopped before the end; the same command goes on from there")

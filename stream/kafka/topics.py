@@ -134,9 +134,14 @@ def _enqueue(producer: Producer, output: Output, delivered: Callable[[KafkaError
 
 
 def read_committed(
-    settings: KafkaSettings, topics: Sequence[str], *, follow: bool = False, idle_s: float = 0.5
+    settings: KafkaSettings,
+    topics: Sequence[str],
+    *,
+    follow: bool = False,
+    idle_s: float = 0.5,
+    since_ms: int | None = None,
 ) -> Generator[Record | None]:
-    """Every committed record of `topics` from the beginning, without joining a group.
+    """Every committed record of `topics`, without joining a group: from the beginning, or of `since_ms` and later.
 
     Ends at what was the end when called; with `follow` it goes on for ever. Yields None whenever nothing
     came for `idle_s` seconds, so that a caller can look at the clock. Raises BrokerError.
@@ -156,7 +161,7 @@ def read_committed(
     )
     try:
         unfinished = every_partition(consumer, topics, settings.request_timeout_s)
-        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in unfinished])
+        consumer.assign(_starts(consumer, unfinished, since_ms, settings.request_timeout_s))
         while follow or unfinished:
             messages = consumer.consume(1000, idle_s)
             if not messages:
@@ -171,6 +176,15 @@ def read_committed(
         raise BrokerError(f"cannot read {', '.join(topics)} {where}: {error}") from error
     finally:
         consumer.close()
+
+
+def _starts(
+    consumer: Consumer, places: Iterable[Position], since_ms: int | None, timeout_s: float
+) -> list[TopicPartition]:
+    if since_ms is None:
+        return [TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in places]
+    asked = [TopicPartition(topic, partition, since_ms) for topic, partition in places]
+    return [_or_end(consumer, place, timeout_s) for place in consumer.offsets_for_times(asked, timeout=timeout_s)]
 
 
 def every_partition(client: Consumer | AdminClient, topics: Sequence[str], timeout_s: float) -> set[Position]:

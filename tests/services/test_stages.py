@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from moderation.events import Decision, Reject, ScoredEvent, Status, Surface, Ve
 from stream.kafka import Output, Record, produce_all, read_committed
 from stream.parse import EVENT_HEADER
 from stream.sandbox import Sandbox
+from stream.sandbox.part import free_port
 from stream.settings import Settings, TopicSettings, read_settings
 from tests.records import event_json, json_record, png, raw_record
 
@@ -204,7 +206,9 @@ def _wait_for_verdict_of_new_policy(deployment: Deployment, old_hash: str) -> Ve
     pytest.fail("the changed policy never decided")
 
 
-def test_a_replay_decides_again_by_todays_policies_without_doubling(deployment: Deployment) -> None:
+def test_a_replay_decides_again_by_todays_policies_without_doubling(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     since = datetime.now(UTC)
     deployment.start("score")
     decide = deployment.start("decide")
@@ -214,8 +218,16 @@ def test_a_replay_decides_again_by_todays_policies_without_doubling(deployment: 
 
     deployment.write_policy("strict", 0.95)
     replay = [sys.executable, "-m", "stream", "decide", "--replay", since.strftime("%Y-%m-%dT%H:%M:%S")]
-    for _ in range(2):
-        subprocess.run(replay, check=True, timeout=90)
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        # The live worker's port: a replay that served metrics could not start.
+        monkeypatch.setenv("ADJUDICATE_WORKER__METRICS_PORT", str(port))
+        told = [subprocess.run(replay, check=True, timeout=90, capture_output=True, text=True).stdout for _ in range(2)]
+    changed = sum(decision.verdict is not Verdict.REVIEW for decision in live)
+    assert told == [
+        f"20 events decided again: 40 decisions, {changed} changed\n",
+        "0 events decided again: 0 decisions, 0 changed\n",
+    ]
     again = deployment.decisions(40, lambda decision: decision.redecision)
     assert len(again) == 40
     assert {d.verdict for d in again} == {Verdict.REVIEW}
