@@ -13,6 +13,7 @@ from typing import Final
 from moderation.adtech_data import rows
 from moderation.events import AdContext, AdtechTerms, Reason, Status, Suitability, Surface, Verdict
 from moderation.labels import LabelCatalogue, LabelTerms
+from moderation.normal import categories
 
 PENDING, PRE_APPROVED, APPROVED, DENIED = 1, 2, 3, 4
 """AdCOM 1.0, List: Audit Status Codes (the ones a single decision can reach)."""
@@ -61,7 +62,7 @@ def terms(  # noqa: PLR0913 - all that the words depend on
     if fired:
         changes["audit_feedback"] = tuple(_feedback(r) for r in reasons if r.verdict in NOT_ALLOWED)
     if context.cat and context.cattax == base.cattax:
-        changes["cat"] = _distinct((*context.cat, *base.cat))
+        changes["cat"] = _distinct((*categories(context.cat), *base.cat))
     return base.model_copy(update=changes) if changes else base
 
 

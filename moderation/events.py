@@ -9,9 +9,25 @@ import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from moderation.sent import (
+    SentCount,
+    SentCountry,
+    SentDomain,
+    SentDomains,
+    SentFlag,
+    SentId,
+    SentNames,
+    SentNumber,
+    SentUrl,
+    empty_is_none,
+    given_id,
+    listed,
+    lower,
+    text_of,
+)
 
 SCHEMA_VERSION: Final = 1
 DECISION_NAMESPACE: Final = uuid.UUID("6f0c0d5e-4a56-5d0e-9a3b-5b1f0a7d2c11")
@@ -49,32 +65,22 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", str_max_length=4096)
 
 
-def _without_query(url: str) -> str:
-    """Query strings, fragments and credentials carry people's data; they stop at the door (GDPR)."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
-
-
 def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _empty_is_none(value: object) -> object:
-    return None if value == "" else value
+def _version(value: object) -> object:
+    return int(value) if isinstance(value, str | float) and value in {"1", 1.0} else value
 
 
-BareUrl = Annotated[str, AfterValidator(_without_query)]
+def _absent_is_empty(value: object) -> object:
+    return {} if value is None else value
+
+
 Moment = Annotated[datetime, AfterValidator(_aware)]
 """A time; one without a zone is taken for UTC."""
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 """Printable: names are joined by control characters where an id is made of them."""
-Domain = Annotated[str, Field(max_length=253), AfterValidator(lambda d: d.strip().rstrip(".").lower())]
-Country = Annotated[
-    str,
-    BeforeValidator(lambda c: c.upper() if isinstance(c, str) else c),
-    Field(pattern=r"^[A-Z]{2,3}$"),
-]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Pdq = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -83,24 +89,30 @@ PDQ_MATCH: Final = 31
 
 
 class AdContext(Frozen):
-    """The ad-tech facts around an image, in OpenRTB's names where it has them."""
+    """The ad-tech facts around an image, in OpenRTB's names where it has them.
 
-    crid: str | None = Field(None, description="Creative id (OpenRTB bid.crid).")
-    adomain: tuple[Domain, ...] = Field((), max_length=256, description="Advertiser domains (OpenRTB bid.adomain).")
-    seat: str | None = Field(None, description="Buyer seat (OpenRTB seatbid.seat).")
-    campaign: str | None = Field(None, description="Campaign id (OpenRTB bid.cid).")
-    deal: str | None = Field(None, description="Deal id (OpenRTB bid.dealid).")
-    page_url: BareUrl | None = Field(None, description="Page the image stands on; query string is dropped.")
-    domain: Domain | None = Field(None, description="Publisher domain (OpenRTB site.domain).")
-    country: Annotated[Country | None, BeforeValidator(_empty_is_none)] = Field(
-        None, description="Where it would be shown, ISO 3166-1 alpha-2 or alpha-3."
+    Values are kept as they were sent; `moderation.normal` says how they are compared.
+    """
+
+    crid: SentId = Field(None, description="Creative id (OpenRTB bid.crid).")
+    adomain: SentDomains = Field((), max_length=256, description="Advertiser domains (OpenRTB bid.adomain).")
+    seat: SentId = Field(None, description="Buyer seat (OpenRTB seatbid.seat).")
+    campaign: SentId = Field(None, description="Campaign id (OpenRTB bid.cid).")
+    deal: SentId = Field(None, description="Deal id (OpenRTB bid.dealid).")
+    page_url: SentUrl = Field(None, description="Page the image stands on; query string is dropped.")
+    domain: SentDomain = Field(None, description="Publisher domain (OpenRTB site.domain).")
+    country: SentCountry = Field(None, description="Where it would be shown, ISO 3166-1 alpha-2 or alpha-3.")
+    cattax: SentNumber = Field(
+        None, description="AdCOM list of category taxonomies: which one `cat` uses; 1 if absent, as in OpenRTB."
     )
-    cattax: int | None = Field(None, description="AdCOM list of category taxonomies: which one `cat` uses.")
-    cat: tuple[str, ...] = Field((), max_length=256, description="Declared categories, in taxonomy `cattax`.")
-    declared_political: bool | None = Field(
+    cat: SentNames = Field((), max_length=256, description="Declared categories, in taxonomy `cattax`.")
+    declared_political: SentFlag = Field(
         None, description="Whether the sponsor declared political advertising; null where nobody said."
     )
-    impressions: int | None = Field(None, ge=0, description="Impressions at stake, for weighing reports.")
+    impressions: SentCount = Field(None, description="Impressions at stake, for weighing reports.")
+
+
+_DATA_URL_HEAD: Final = 64
 
 
 class ImageSource(Frozen):
@@ -109,6 +121,22 @@ class ImageSource(Frozen):
     base64: Annotated[str, Field(max_length=16 * 1024 * 1024)] | None = None
     url: str | None = None
     file: str | None = Field(None, description="Path below the worker's configured image root.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_data_url(cls, value: object) -> object:
+        """Empty text names no place, and a `data:` URL is the image itself."""
+        if not isinstance(value, dict):
+            return value
+        given = {key: empty_is_none(each) for key, each in value.items()}
+        url = given.get("url")
+        if (
+            isinstance(url, str)
+            and url[:_DATA_URL_HEAD].lstrip().lower().startswith("data:")
+            and not given.get("base64")
+        ):
+            return {**given, "url": None, "base64": url}
+        return given
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -120,17 +148,19 @@ class ImageSource(Frozen):
 class ImageEvent(Frozen):
     """One image to judge: a creative, or an image of a page."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
-    event_id: Name
-    surface: Surface
-    clients: tuple[Name, ...] = Field(
+    schema_version: Annotated[Literal[1], BeforeValidator(_version)] = SCHEMA_VERSION
+    event_id: Annotated[Name, BeforeValidator(given_id)]
+    surface: Annotated[Surface, BeforeValidator(lower)]
+    clients: Annotated[tuple[Annotated[Name, BeforeValidator(text_of)], ...], BeforeValidator(listed)] = Field(
         (), max_length=1_000, description="Clients concerned; none means every client whose policy applies."
     )
     image: ImageSource | None = Field(
         None, description="Left out when the record's value is the raw image and this event is in its header."
     )
-    context: AdContext = AdContext()
-    occurred_at: Moment | None = Field(None, description="When it happened; the record's timestamp if absent.")
+    context: Annotated[AdContext, BeforeValidator(_absent_is_empty)] = AdContext()
+    occurred_at: Annotated[Moment | None, BeforeValidator(empty_is_none)] = Field(
+        None, description="When it happened; the record's timestamp if absent."
+    )
 
 
 class ModelStamp(Frozen):

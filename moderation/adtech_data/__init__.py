@@ -1,8 +1,8 @@
 """Rows of the ad-tech standards that decisions are expressed in, with the file and commit each came from.
 
-`values.tsv` holds facts of the standards and is written by `standards.py`; `rules.tsv` is this project's mapping
-of rules onto them, and the label catalogue (`moderation/labels`) maps labels. `sources.json` names what was read.
-Nothing here is from memory.
+`values.tsv` holds facts of the standards and is written by `standards.py`; `rules.tsv` and `politics.tsv` are this
+project's mapping of rules and of politics onto them, and the label catalogue (`moderation/labels`) maps labels.
+`sources.json` names what was read. Nothing here is from memory.
 """
 
 import csv

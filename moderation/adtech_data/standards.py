@@ -37,6 +37,14 @@ def taxonomy_rows(text: str) -> Iterator[Value]:
             yield Value(*cells[:3])
 
 
+def code_rows(text: str) -> Iterator[Value]:
+    """Rows of the Content Taxonomy 1.0: a code, its tier, a name; `IAB11-4` is below `IAB11`."""
+    for line in text.splitlines():
+        code, _, name = [*(cell.strip() for cell in line.split("\t")), "", ""][:3]
+        if re.fullmatch(r"IAB\d+(-\d+)?", code):
+            yield Value(code, code.partition("-")[0] if "-" in code else "", name)
+
+
 class _Cells(HTMLParser):
     """Collects table cells; a cell that leads with bold text is named by that text alone."""
 
@@ -78,8 +86,10 @@ def list_rows(text: str, anchor: str) -> Iterator[Value]:
 
 
 def wanted(labels: LabelCatalogue) -> dict[str, set[str]]:
-    """List → ids that the mapping uses, and their ancestors and neighbours that tests rely on."""
+    """List → ids that the mappings use, and their ancestors and neighbours that tests rely on."""
     kept = {name: set(known) for name, known in values().items()}
+    for row in rows("politics"):
+        kept[row["list"]].add(row["id"])
     for surface, terms in ((surface, terms) for label in labels.labels for surface, terms in label.terms.items()):
         kept["content" if surface is Surface.PAGE else "product"].update(terms.cat)
         kept["risk"].update(ids(terms.risk or ""))
@@ -98,8 +108,17 @@ def _standard(checkouts: Path, source: dict[str, Any]) -> dict[str, Value]:
         raise ConfigurationError(
             f"{path}: {error.strerror}; check out {source['repository']} at {source['commit']}"
         ) from error
-    found = taxonomy_rows(text) if source["format"] == "tsv" else list_rows(text, source["anchor"])
+    readers = {"tsv": taxonomy_rows, "codes": code_rows}
+    found = readers[source["format"]](text) if source["format"] in readers else list_rows(text, source["anchor"])
     return {value.id: value for value in found}
+
+
+def _below(standard: dict[str, Value], name: str) -> set[str]:
+    """Every category below one that means politics: a newer file may have more of them."""
+    found = {row["id"] for row in rows("politics") if row["list"] == name and row["below"] == "yes"}
+    while more := {value.id for value in standard.values() if value.parent in found} - found:
+        found |= more
+    return found
 
 
 def table(checkouts: Path) -> str:
@@ -108,9 +127,10 @@ def table(checkouts: Path) -> str:
     lines = ["list\tid\tparent\tname"]
     for name, source in sources()["lists"].items():
         standard = _standard(checkouts, source)
-        if missing := sorted(kept[name] - standard.keys()):
+        used = kept[name] | _below(standard, name)
+        if missing := sorted(used - standard.keys()):
             raise ConfigurationError(f"{source['title']} has no id {', '.join(missing)}")
-        lines += ["\t".join((name, *value)) for key, value in standard.items() if key in kept[name]]
+        lines += ["\t".join((name, *value)) for key, value in standard.items() if key in used]
     return "\n".join(lines) + "\n"
 
 

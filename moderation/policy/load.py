@@ -25,6 +25,7 @@ from moderation.policy.compile.effective import (
 )
 from moderation.policy.compile.list_files import ListReader
 from moderation.policy.engine.policy_set import PolicySet
+from moderation.policy.engine.routing import as_compared
 from moderation.policy.language.expressions import compile_expression
 from moderation.policy.language.schema import PolicyFile, policy_file
 from moderation.policy.language.validate import validate
@@ -118,7 +119,7 @@ def _refuse_twins(files: Iterable[_File]) -> None:
             continue
         kind = "organisation" if policy.organisation else "client" if policy.client else "campaign"
         name = getattr(policy, kind)
-        scope = f"{policy.extends}/{name}" if kind == "campaign" else name
+        scope = as_compared(f"{policy.extends}/{name}" if kind == "campaign" else name)
         first = seen.setdefault((kind, scope), file)
         other = seen.get(("client" if kind == "organisation" else "organisation", scope), first)
         if (twin := first if first is not file else other) is not file:

@@ -153,11 +153,26 @@ def _political(
         return []
     political, context = policy["political"], event.context
     declared = bool(context.declared_political) or (context.cattax == 8 and "1474" in context.cat)
+    doubtful = not declared and bool(context.cat)  # 386 is no id of cattax 8, and neither is one of cattax 1
     threshold = _political_threshold(policy, event)
     seen = examined and threshold is not None and event.scores.get("political", -1.0) >= threshold
-    if not (declared or seen):
-        return []
+    local = political.get("countries", {}).get(context.country or "", {})
+    says = {
+        "declared": local.get("declared", political.get("declared", "allow")),
+        "undeclared": local.get("undeclared", political.get("undeclared", "review")) if seen else "allow",
+    }
+    blackouts = [
+        window.get("verdict", "block") if context.country else "review"
+        for window in political.get("blackouts", {}).values()
+        if datetime.fromisoformat(window["from"]).replace(tzinfo=UTC) <= now <= _end(window["until"])
+        and (context.country is None or context.country in window["countries"])
+    ]
     fired = []
+    known = max((says["undeclared"], *blackouts), key=RANK.__getitem__) if seen else "allow"
+    if doubtful and RANK[max((says["declared"], *blackouts), key=RANK.__getitem__)] > RANK[known]:
+        fired.append(("incomparable.cat", "review", ""))
+    if not (declared or seen):
+        return fired
     for name, window in political.get("blackouts", {}).items():
         inside = datetime.fromisoformat(window["from"]).replace(tzinfo=UTC) <= now <= _end(window["until"])
         if inside and context.country in window["countries"]:
@@ -165,7 +180,6 @@ def _political(
         elif inside and context.country is None:
             fired.append((f"political.blackouts.{name}", "review", ""))
     kind = "declared" if declared else "undeclared"
-    local = political.get("countries", {}).get(context.country or "", {})
-    answer = local.get(kind, political.get(kind, "allow" if declared else "review"))
+    answer = says[kind]
     fired.append((f"political.{kind}", answer, "declared" if answer == "allow" else ""))
     return fired

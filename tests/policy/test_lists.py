@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from moderation.events import AdContext, Verdict
+from moderation.normal import normal
 from moderation.policy import load
 from moderation.policy.compile.lists import DigestSet, EntryMistake, HashBank, canonical, pages, probes, suffixes
-from tests.policy.making import decide, write
+from tests.policy.making import decide, rules, write
 
 
 @pytest.mark.parametrize(
@@ -49,12 +50,14 @@ def test_entries_that_match_nothing_are_refused(kind: str, written: str) -> None
 
 
 def test_what_a_domain_and_a_page_match() -> None:
-    assert list(suffixes("A.b.example.com.")) == ["a.b.example.com", "b.example.com", "example.com"]
-    assert list(pages("https://x.example/a/b")) == ["x.example/a/b", "x.example/a/b/*", "x.example/a/*", "x.example/*"]
+    assert list(suffixes("a.b.example.com")) == ["a.b.example.com", "b.example.com", "example.com"]
+    assert list(suffixes("[2001:db8::1]")) == ["[2001:db8::1]"]
+    assert list(pages("x.example/a/b")) == ["x.example/a/b", "x.example/a/b/*", "x.example/a/*", "x.example/*"]
 
 
-def test_a_page_without_a_domain_is_probed_by_its_host() -> None:
-    context = AdContext(page_url="https://m.news.example/story")
+@pytest.mark.parametrize("domain", [None, "", "unknown"])
+def test_a_page_without_a_domain_is_probed_by_its_host(domain: str | None) -> None:
+    context = normal(AdContext(page_url="https://m.news.example/story", domain=domain))
     assert probes("domain", context, None) == [("m.news.example", "news.example")]
 
 
@@ -63,10 +66,21 @@ def test_a_port_hides_no_page(tmp_path: Path) -> None:
     assert decide(policies, context={"page_url": "https://bad.example:443/x"}).verdict is Verdict.BLOCK
 
 
-@pytest.mark.parametrize("context", [{"domain": "[x"}, {"page_url": "http://x/%"}, {"adomain": ["", ".", "\u2028"]}])
-def test_odd_contexts_break_nothing(tmp_path: Path, context: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("context", "rules_fired"),
+    [
+        ({"domain": "[x"}, ["incomparable.domain"]),
+        ({"page_url": "http://x/%"}, ["incomparable.page_url", "incomparable.domain"]),
+        ({"adomain": ["", ".", "\u2028"], "domain": " ", "page_url": ""}, []),
+    ],
+)
+def test_odd_contexts_are_looked_at_and_empty_ones_say_nothing(
+    tmp_path: Path, context: dict[str, object], rules_fired: list[str]
+) -> None:
     text = "client: acme\nlists: {block: {domain: [a.example], adomain: [a.example], page_url: [a.example/*]}}"
-    assert decide(load(write(tmp_path, acme=text)), context=context).verdict is Verdict.ALLOW
+    decision = decide(load(write(tmp_path, acme=text)), context=context)
+    assert rules(decision) == rules_fired
+    assert decision.verdict is (Verdict.REVIEW if rules_fired else Verdict.ALLOW)
 
 
 def test_a_large_list_file_is_found_exactly_and_takes_sixteen_bytes_each(tmp_path: Path) -> None:

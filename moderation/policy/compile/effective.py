@@ -17,7 +17,7 @@ from moderation.policy.compile.lists import DigestSet, HashBank
 from moderation.policy.language.expressions import Expression
 from moderation.policy.language.schema import NEVER, PolicyFile, Political
 
-ENGINE_VERSION: Final = 1
+ENGINE_VERSION: Final = 2
 """Raised when the same policy would decide differently under a newer release; part of every policy hash."""
 _OWN_KEYS: Final = {"organisation", "campaign", "extends", "shadow", "description"}
 LeafPath = tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Lists of known things: entries made comparable, and sets that hold a million of them in 16 MB.
+"""Lists of known things: entries in their normal forms, and sets that hold a million of them in 16 MB.
 
 Domains match with their sub-domains, pages exactly or by `…/*`, hashes and creative ids exactly,
 perceptual hashes (PDQ) within a Hamming distance.
@@ -8,22 +8,24 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.events import AdContext, one_line
+from moderation.events import one_line
+from moderation.normal import Incomparable, Normal, NormalContext, domains, identifier, page_key, visible
+from moderation.normal.text import JOINERS
 
 DIGEST_BYTES: Final = 16
 """Of BLAKE2b: among a million entries two collide with probability below 1e-26."""
 MAX_MISTAKES_PER_FILE: Final = 20
-_DOMAIN: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)+")
 _HEX64: Final = re.compile(r"[0-9a-f]{64}")
 _COMMENT: Final = re.compile(r"(^|\s)#.*", re.DOTALL)
+_MORE_THAN_A_DOMAIN: Final = re.compile(r"^[*.]|[/\\@?#]|^[^:]*:[^:]*$")
+_COLUMN_END: Final = ",; "
+"""What the export of a table with one column leaves at the end of a line."""
 KINDS: Final = ("crid", "adomain", "domain", "page_url", "content_sha256", "perceptual_hash")
 
 
@@ -37,13 +39,13 @@ class EntryMistake(ValueError):
 
 def canonical(kind: str, entry: str) -> str:
     """The form in which an entry of a list is compared. Raises EntryMistake."""
-    text = entry.strip()
     if kind == "crid":
-        return text
+        return _crid_entry(entry)
     if kind in {"adomain", "domain"}:
-        return _domain_entry(text)
+        return _domain_entry(entry)
     if kind == "page_url":
-        return _page_entry(text)
+        return _page_entry(entry)
+    text = visible(entry)
     if not _HEX64.fullmatch(lower := text.lower()):
         raise EntryMistake(f"'{_short(text)}' is not a {_HASH_NAMES[kind]}", "64 hex digits")
     return lower
@@ -52,61 +54,59 @@ def canonical(kind: str, entry: str) -> str:
 _HASH_NAMES: Final = {"content_sha256": "sha256", "perceptual_hash": "PDQ hash"}
 
 
-def _domain_entry(text: str) -> str:
-    name = ascii_domain(text)
-    if _DOMAIN.fullmatch(name):
-        return name
-    bare = page_key(text).partition("/")[0]
-    hint = f"write {bare}" if _DOMAIN.fullmatch(bare) else ""
-    hint = "sub-domains match anyway: write " + name[2:] if _DOMAIN.fullmatch(name[2:]) and name[:2] == "*." else hint
-    raise EntryMistake(f"'{_short(text)}' is not a domain", "a bare domain, e.g. example.com", hint)
+def _crid_entry(entry: str) -> str:
+    found = identifier(entry)
+    if isinstance(found, Incomparable) or not found:
+        problem = found.reason if isinstance(found, Incomparable) else f"'{_short(entry)}' is no creative id"
+        raise EntryMistake(problem, "a creative id", "" if found else "remove it")
+    return found
 
 
-def _page_entry(text: str) -> str:
-    page = page_key(text)
-    host = page.partition("/")[0]
-    if not _DOMAIN.fullmatch(host):
-        raise EntryMistake(f"'{_short(text)}' is not a page", "example.com/page, or example.com/section/*")
-    return page
+def _domain_entry(entry: str) -> str:
+    """Strict, unlike events: who writes a path or a port into a list of domains means something narrower."""
+    text = visible(entry, keep=JOINERS)
+    names = domains(text)
+    one = names[0] if len(names) == 1 else ""
+    if isinstance(one, str) and one and not _MORE_THAN_A_DOMAIN.search(text.removeprefix("[")):
+        return one
+    raise EntryMistake(
+        f"'{_short(text)}' is not a domain", "a bare domain, e.g. example.com", _domain_hint(text, names)
+    )
+
+
+def _domain_hint(text: str, names: tuple[Normal, ...]) -> str:
+    known = [name for name in names if isinstance(name, str)]
+    if len(names) > 1:
+        return "write each on an entry of its own" if len(known) == len(names) else ""
+    if text.startswith(("*", ".")) and known:
+        return f"sub-domains match anyway: write {known[0]}"
+    return f"write {known[0]}" if known else ""
+
+
+def _page_entry(entry: str) -> str:
+    found = page_key(entry)
+    if isinstance(found, Incomparable) or not found:
+        problem = f"'{_short(entry.strip())}' is not a page"
+        raise EntryMistake(problem, "example.com/page, or example.com/section/*")
+    return found
 
 
 def _short(text: str) -> str:
     return one_line(text, 80)
 
 
-@lru_cache(maxsize=65_536)
-def ascii_domain(name: str) -> str:
-    """Lower case, no dot at the end, IDNA where it is not ASCII."""
-    bare = name.strip().rstrip(".").lower()
-    if bare.isascii():
-        return bare
-    try:
-        return bare.encode("idna").decode("ascii")
-    except UnicodeError:
-        return bare
-
-
-def page_key(url: str) -> str:
-    """`https://Example.com:443/a/b/?q` → `example.com/a/b`; schemes, ports, queries and a slash at the end do
-    not count."""
-    try:
-        parts = urlsplit(url if "//" in url else f"//{url}")
-    except ValueError:
-        return url.lower()
-    return ascii_domain(parts.hostname or "") + parts.path.rstrip("/")
-
-
 def suffixes(domain: str) -> Iterator[str]:
-    """`a.b.example.com` → itself, `b.example.com`, `example.com`."""
-    name = ascii_domain(domain)
+    """`a.b.example.com` → itself, `b.example.com`, `example.com`; an address has nothing above it."""
+    if domain.startswith("["):
+        yield domain
+    name = domain
     while "." in name:
         yield name
         name = name.partition(".")[2]
 
 
-def pages(url: str) -> Iterator[str]:
+def pages(page: str) -> Iterator[str]:
     """What a page matches: itself, and `…/*` for everything it stands below."""
-    page = page_key(url)
     yield page
     above = page
     while above:
@@ -114,17 +114,18 @@ def pages(url: str) -> Iterator[str]:
         above = above.rpartition("/")[0]
 
 
-def probes(kind: str, context: AdContext, content_sha256: str | None) -> list[tuple[str, ...]]:
-    """What to look up for an event: for every value of that kind, the entries that would match it."""
+def probes(kind: str, context: NormalContext, content_sha256: str | None) -> list[tuple[str, ...]]:
+    """What to look up for an event: for every value of that kind, the entries that would match it.
+
+    A value that is not comparable has no entry that matches it.
+    """
     if kind == "crid":
         return [(context.crid,)] if context.crid else []
-    if kind == "adomain":
-        return [tuple(suffixes(domain)) for domain in context.adomain]
-    if kind == "domain":
-        host = context.domain or (page_key(context.page_url).partition("/")[0] if context.page_url else "")
-        return [tuple(suffixes(host))] if host else []
+    if kind in {"adomain", "domain"}:
+        known = [tuple(suffixes(domain)) for domain in getattr(context, kind)]
+        return known + [()] * context.unlisted[kind]
     if kind == "page_url":
-        return [tuple(pages(context.page_url))] if context.page_url else []
+        return [tuple(pages(context.page.key))] if context.page else []
     return [(content_sha256,)] if content_sha256 else []
 
 
@@ -220,11 +221,12 @@ def _canonical_lines(
 ) -> Iterator[str]:
     for number, raw in enumerate(stream, 1):
         hasher.update(raw)
-        text = _COMMENT.sub("", raw.decode("utf-8")).strip()
-        if not text:
-            continue
-        try:
-            yield canonical(kind, text)
-        except EntryMistake as mistake:
-            if len(mistakes) < MAX_MISTAKES_PER_FILE:
-                mistakes.append((number, raw.decode("utf-8").rstrip("\n"), mistake))
+        for line in raw.decode("utf-8").splitlines():
+            text = visible(_COMMENT.sub("", line), keep=JOINERS).rstrip(_COLUMN_END)
+            if not text:
+                continue
+            try:
+                yield canonical(kind, text)
+            except EntryMistake as mistake:
+                if len(mistakes) < MAX_MISTAKES_PER_FILE:
+                    mistakes.append((number, line, mistake))

@@ -4,22 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
-from moderation.events import Reason, ScoredEvent, Status
+from moderation.events import Reason, ScoredEvent, Status, one_line
+from moderation.normal import Incomparable, NormalContext, normal
+from moderation.normal.context import IDS
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.language import expressions
-from moderation.policy.language.schema import alpha2
-
-POLITICAL_CATEGORIES: Final[Mapping[int, frozenset[str]]] = {
-    1: frozenset({"IAB11", "IAB11-4"}),
-    7: frozenset({"386", "387"}),
-    8: frozenset({"1474", *(str(number) for number in range(1475, 1482))}),
-    9: frozenset({"386", "387"}),
-}
-"""Declared categories that mean politics, by `cattax` (AdCOM 1.0, List: Category Taxonomies):
-1 IAB Content 1.0 (Law, Government & Politics; Politics), 7 and 9 IAB Content 3.x (Politics, Elections),
-8 IAB Ad Product 2.0 (Politics and its children)."""
 
 
 @dataclass
@@ -39,44 +30,71 @@ class Facts:
         return self.event.status is Status.OK
 
     @cached_property
-    def country(self) -> str | None:
-        return alpha2(self.event.context.country)
+    def normal(self) -> NormalContext:
+        """The event's values as they are compared."""
+        return normal(self.event.context)
 
-    @cached_property
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Fields that were sent and cannot be compared, with the reason."""
+        return self.normal.problems
+
+    @property
+    def country(self) -> str | None:
+        return self.normal.country
+
+    @property
     def declared_political(self) -> bool:
         """Declared by the sponsor's flag, or by a declared category."""
-        context = self.event.context
-        if context.declared_political:
-            return True
-        political = POLITICAL_CATEGORIES.get(context.cattax or 0, frozenset())
-        return not political.isdisjoint(context.cat)
+        return bool(self.event.context.declared_political) or self.normal.political is True
+
+    @property
+    def may_be_declared_political(self) -> bool:
+        """Whether a declared category could mean politics, and nobody can say."""
+        return not self.declared_political and isinstance(self.normal.political, Incomparable)
 
     @cached_property
     def expression_context(self) -> Any:
-        """The event as CEL sees it: absent text is empty, absent numbers are null, unscored labels are absent."""
+        """The event as CEL sees it: absent text is empty, absent numbers are null, unscored labels are absent.
+
+        A field that cannot be compared is absent, so that an expression errs exactly where it needs it.
+        """
+        values = _cel_values(self)
+        return expressions.context({name: values[name] for name in values.keys() - self.unreadable.keys()})
+
+    @cached_property
+    def partial_context(self) -> Any:
+        """As `expression_context`, with what is comparable of every field."""
         return expressions.context(_cel_values(self))
+
+    @cached_property
+    def unreadable(self) -> Mapping[str, str]:
+        """Fields that expressions cannot read, with the reason. Categories are text there, whatever they mean."""
+        found = {name: problem for name, problem in self.problems.items() if name not in {"cat", "domain"}}
+        if self.event.context.domain and len(self.normal.own_domain) != 1:
+            several = f"'{one_line(self.event.context.domain, 80)}' names several domains"
+            found["domain"] = several if self.normal.own_domain else self.problems.get("domain", several)
+        return found
 
 
 def _cel_values(facts: Facts) -> dict[str, Any]:
-    event, context, image = facts.event, facts.event.context, facts.event.image
-    texts = {name: getattr(context, name) or "" for name in _TEXTS}
+    event, context, image = facts.event, facts.normal, facts.event.image
     return {
-        **texts,
+        **{name: getattr(context, name) for name in IDS},
+        "page_url": context.page.url if context.page else "",
+        "domain": context.own_domain[0] if context.own_domain else "",
         "surface": event.surface.value,
         "scores": event.scores,
         "uncertainty": event.uncertainty,
-        "country": facts.country or "",
+        "country": context.country or "",
         "adomain": list(context.adomain),
         "cat": list(context.cat),
         "cattax": context.cattax,
-        "declared_political": context.declared_political,
-        "impressions": context.impressions,
+        "declared_political": event.context.declared_political,
+        "impressions": event.context.impressions,
         "width": image.width if image else None,
         "height": image.height if image else None,
         "frames": image.frames if image else None,
         "format": image.format if image else "",
         "now": facts.now,
     }
-
-
-_TEXTS: Final = ("crid", "seat", "campaign", "deal", "page_url", "domain")

@@ -7,7 +7,7 @@ Precedence, stated in docs/policies.md and tested:
    The allow list of content hashes also lifts blocks that came from thresholds: somebody looked at those bytes.
 3. Nothing lifts what a block or review list, a guard (error, missing label, expiry), a rule or the political
    section said.
-4. Among equally severe reasons the order is: guards, lists, rules, political, thresholds, uncertainty, audit.
+4. Among equally severe reasons the order is: guards, doubts, lists, rules, political, thresholds, uncertainty, audit.
 
 Which rules there are, what they grant and what lifts them is said by their kinds, in `rules`.
 """

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from moderation.events import ScoredEvent, Verdict
+from moderation.events import Verdict
 from moderation.policy.compile.effective import NamedList
 from moderation.policy.compile.lists import DigestSet, HashBank, probes
+from moderation.policy.engine.facts import Facts
 
 Owner = tuple[int, NamedList]
 """The row of a policy, and one of its lists."""
@@ -38,16 +39,16 @@ class EntryIndex:
             shared = self._sets.setdefault(named.kind, {})
             shared.setdefault(id(digests), (digests, []))[1].append(owner)
 
-    def hits(self, event: ScoredEvent) -> dict[int, Hits]:
+    def hits(self, facts: Facts) -> dict[int, Hits]:
         """Rows of policies with the lists that match the event."""
         found: dict[int, Hits] = {}
         for kind in self._kinds:
-            for (row, named), value in self._find(kind, event):
+            for (row, named), value in self._find(kind, facts):
                 found.setdefault(row, {})[named.rule] = value
         return found
 
-    def _find(self, kind: str, event: ScoredEvent) -> Iterator[tuple[Owner, str]]:
-        values = probes(kind, event.context, event.content_sha256)
+    def _find(self, kind: str, facts: Facts) -> Iterator[tuple[Owner, str]]:
+        values = probes(kind, facts.normal, facts.event.content_sha256)
         matches: dict[tuple[int, Verdict], tuple[Owner, str, set[int]]] = {}
         for index, candidates in enumerate(values):
             for owner, entry in self._find_owners(kind, candidates):
@@ -76,31 +77,33 @@ class HashIndex:
         self._owners = [owner for _, owner in banks]
         self._ends = np.cumsum([len(bank) for bank, _ in banks])
 
-    def hits(self, event: ScoredEvent) -> dict[int, Hits]:
+    def hits(self, facts: Facts) -> dict[int, Hits]:
         """Rows of policies with the lists that match the event."""
         found: dict[int, Hits] = {}
-        if self._bank is None or not event.perceptual_hash:
+        perceptual_hash = facts.event.perceptual_hash
+        if self._bank is None or not perceptual_hash:
             return found
-        near = np.searchsorted(self._ends, self._bank.near(event.perceptual_hash), side="right")
+        near = np.searchsorted(self._ends, self._bank.near(perceptual_hash), side="right")
         for owner in np.unique(near).tolist():
             row, named = self._owners[owner]
-            found.setdefault(row, {})[named.rule] = event.perceptual_hash
+            found.setdefault(row, {})[named.rule] = perceptual_hash
         return found
 
 
-def match_entries(named: NamedList, event: ScoredEvent) -> str | None:
+def match_entries(named: NamedList, facts: Facts) -> str | None:
     """The entry of one list that matches an event."""
-    values = probes(named.kind, event.context, event.content_sha256)
+    values = probes(named.kind, facts.normal, facts.event.content_sha256)
     matches = [next((entry for entry in candidates if _holds(named, entry)), None) for candidates in values]
     found = [entry for entry in matches if entry is not None]
     return found[0] if _is_match(named, len(found), len(values)) else None
 
 
-def match_hash(named: NamedList, event: ScoredEvent) -> str | None:
+def match_hash(named: NamedList, facts: Facts) -> str | None:
     """The event's perceptual hash, if one list has a near one."""
-    if named.bank is None or not event.perceptual_hash or not len(named.bank.near(event.perceptual_hash)):
+    perceptual_hash = facts.event.perceptual_hash
+    if named.bank is None or not perceptual_hash or not len(named.bank.near(perceptual_hash)):
         return None
-    return event.perceptual_hash
+    return perceptual_hash
 
 
 def _holds(named: NamedList, entry: str) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from moderation.events import Decision, ImageEvent, ScoredEvent, Verdict
 from moderation.labels import NO_LABELS, LabelCatalogue
+from moderation.normal import normal
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.arrays import PolicyArrays
 from moderation.policy.engine.batch import Batch
@@ -20,7 +21,6 @@ from moderation.policy.engine.judge import Judged, Judgement, judge
 from moderation.policy.engine.routing import Concerned
 from moderation.policy.engine.rules.kind import Prefilter, RuleKind
 from moderation.policy.engine.rules.registry import RULES, RuleRegistry
-from moderation.policy.language.schema import alpha2
 
 _ALLOWED = Judgement(Verdict.ALLOW, ())
 _UNKNOWN = Judgement(Verdict.REVIEW, (UNKNOWN_CLIENT,))
@@ -61,7 +61,7 @@ class PolicySet:
 
     def find_clients(self, event: ImageEvent | ScoredEvent) -> tuple[str, ...]:
         """The clients that an event concerns: each owes it exactly one live decision."""
-        rows, unknown = self._concerned.by_event(event, alpha2(event.context.country))
+        rows, unknown = self._concerned.by_event(event, normal(event.context))
         live = (self._clients_of_rows[row] for row in rows.tolist() if not self.policies[row].shadow)
         return (*live, *unknown)
 
@@ -97,7 +97,7 @@ class PolicySet:
 
     def _judge_event(self, facts: Facts, asked: NDArray[np.bool_]) -> Iterator[Judged]:
         """Only pairs in which anything can fire are judged; for all others nothing fired."""
-        rows, unknown = self._concerned.by_event(facts.event, facts.country)
+        rows, unknown = self._concerned.by_event(facts.event, facts.normal)
         for row, is_asked in zip(rows.tolist(), asked[rows].tolist(), strict=True):
             judgement = judge(self.policies[row], facts, self._kinds[row]) if is_asked else _ALLOWED
             yield Judged(row, self._clients_of_rows[row], judgement)

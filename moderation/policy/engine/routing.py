@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moderation.events import ImageEvent, ScoredEvent
+from moderation.normal import Incomparable, NormalContext, identifier
 from moderation.policy.compile.effective import EffectivePolicy
 
 Rows = NDArray[np.intp]
@@ -37,52 +39,80 @@ class Concerned:
         self._shadows: dict[str, list[int]] = {}
         for row, policy in enumerate(policies):
             if policy.shadow:
-                self._shadows.setdefault(policy.client, []).append(row)
+                self._shadows.setdefault(as_compared(policy.client), []).append(row)
             else:
-                self._live[policy.client, policy.campaign] = row
-        self.clients = tuple(sorted({client for client, campaign in self._live if campaign is None}))
-        self._client_rows = np.array([self._live[client, None] for client in self.clients], np.intp)
+                self._live[as_compared(policy.client), _campaign(policy)] = row
+        self.clients = tuple(
+            sorted({policies[row].client for (_, campaign), row in self._live.items() if not campaign})
+        )
+        self._client_rows = np.array([self._live[as_compared(client), None] for client in self.clients], np.intp)
         self._campaigns = _by_campaign(self._live)
         self._shadow_rows = np.array(sorted(r for rows in self._shadows.values() for r in rows), np.intp)
-        self._selectors = [
-            _selector([getattr(policy.settings.applies_to, name) for policy in policies])
-            for name in ("surfaces", "countries", "seats", "campaigns", "deals")
-        ]
+        self._selectors = {
+            name: _selector([getattr(policy.settings.applies_to, key) for policy in policies])
+            for name, key in RESTRICTS.items()
+        }
 
-    def by_event(self, event: ImageEvent | ScoredEvent, country: str | None) -> tuple[Rows, tuple[str, ...]]:
+    def by_event(self, event: ImageEvent | ScoredEvent, context: NormalContext) -> tuple[Rows, tuple[str, ...]]:
         """Rows of the policies that decide, live before shadow, and the names of unknown clients."""
         if event.clients:
-            return self._named(event)
-        applies = self._applies(event, country)
+            return self._named(event, context.campaign or None)
+        applies = self._applies(event, context)
         rows = self._client_rows[applies[self._client_rows]]
-        swaps = self._campaigns.get(event.context.campaign or "")
+        swaps = self._campaigns.get(context.campaign)
         if swaps:
             rows = np.array([swaps[r] if r in swaps and applies[swaps[r]] else r for r in rows.tolist()], np.intp)
-        shadows = [r for r in self._shadow_rows if applies[r] and self._shadow_fits(int(r), event)]
+        shadows = [r for r in self._shadow_rows if applies[r] and self._shadow_fits(int(r), context.campaign or None)]
         return (np.concatenate([rows, np.array(shadows, np.intp)]) if shadows else rows), ()
 
-    def _named(self, event: ImageEvent | ScoredEvent) -> tuple[Rows, tuple[str, ...]]:
+    def _named(self, event: ImageEvent | ScoredEvent, campaign: str | None) -> tuple[Rows, tuple[str, ...]]:
         """Whoever is named is answered, whatever `applies_to` says."""
-        campaign, rows, unknown, shadows = event.context.campaign, [], [], []
-        for client in dict.fromkeys(event.clients):
+        rows, unknown, shadows = [], [], []
+        named: dict[str, str] = {}
+        for sent in event.clients:
+            named.setdefault(as_compared(sent), sent)
+        for client, sent in named.items():
             row = self._live.get((client, campaign), self._live.get((client, None)))
             rows += [row] if row is not None else []
-            unknown += [client] if row is None else []
-            shadows += [r for r in self._shadows.get(client, ()) if self._shadow_fits(r, event)]
+            unknown += [sent] if row is None else []
+            shadows += [r for r in self._shadows.get(client, ()) if self._shadow_fits(r, campaign)]
         return np.array([*rows, *shadows], np.intp), tuple(unknown)
 
-    def _shadow_fits(self, row: int, event: ImageEvent | ScoredEvent) -> bool:
+    def _shadow_fits(self, row: int, campaign: str | None) -> bool:
         """A candidate decides where the policy it would replace decides."""
-        policy, campaign = self._policies[row], event.context.campaign
-        has_own = (policy.client, campaign) in self._live and campaign is not None
-        return policy.campaign == campaign if policy.campaign or has_own else True
+        policy = self._policies[row]
+        has_own = (as_compared(policy.client), campaign) in self._live and campaign is not None
+        return _campaign(policy) == campaign if policy.campaign or has_own else True
 
-    def _applies(self, event: ImageEvent | ScoredEvent, country: str | None) -> NDArray[np.bool_]:
-        context = event.context
-        values = (event.surface.value, country, context.seat, context.campaign, context.deal)
-        masks = [selector.mask(value) for selector, value in zip(self._selectors, values, strict=True)]
+    def _applies(self, event: ImageEvent | ScoredEvent, context: NormalContext) -> NDArray[np.bool_]:
+        """A value that cannot be compared excludes nobody: whoever asked for it answers review."""
+        masks = [
+            selector.mask(event.surface.value if name == "surface" else getattr(context, name))
+            for name, selector in self._selectors.items()
+            if name not in context.problems
+        ]
         applies: NDArray[np.bool_] = np.logical_and.reduce(masks)
         return applies
+
+
+RESTRICTS: Final = {
+    "surface": "surfaces",
+    "country": "countries",
+    "seat": "seats",
+    "campaign": "campaigns",
+    "deal": "deals",
+}
+"""Field of an event → key of `applies_to`."""
+
+
+def as_compared(name: str) -> str:
+    """A name of ours as it is compared; one that has no normal form is itself alone."""
+    found = identifier(name)
+    return name if isinstance(found, Incomparable) else found
+
+
+def _campaign(policy: EffectivePolicy) -> str | None:
+    return as_compared(policy.campaign) if policy.campaign else None
 
 
 def _by_campaign(live: dict[tuple[str, str | None], int]) -> dict[str, dict[int, int]]:
@@ -98,6 +128,6 @@ def _selector(allowed: Sequence[Iterable[str]]) -> _Selector:
     naming: dict[str, list[int]] = {}
     for row, values in enumerate(allowed):
         for value in values:
-            naming.setdefault(str(value), []).append(row)
+            naming.setdefault(as_compared(str(value)), []).append(row)
     unrestricted = np.array([not tuple(values) for values in allowed], np.bool_)
     return _Selector(unrestricted, {value: np.array(rows, np.intp) for value, rows in naming.items()})

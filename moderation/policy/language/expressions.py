@@ -4,7 +4,7 @@ The only import of `cel` (common-expression-language, the Rust implementation).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,14 +20,14 @@ FIELDS: Final[Mapping[str, str]] = {
     "scores": 'map: label to score, 0..1; scores.violence, scores["violence.weapon"]; an unscored label errs',
     "uncertainty": "number 0..1, or null",
     "crid": "text, empty where absent",
-    "adomain": "list of text",
+    "adomain": "list of text: hosts in lower case and ASCII",
     "seat": "text, empty where absent",
     "campaign": "text, empty where absent",
     "deal": "text, empty where absent",
-    "page_url": "text without query string, empty where absent",
-    "domain": "text, empty where absent",
+    "page_url": "text without query string, path as RFC 3986 normalises it, empty where absent",
+    "domain": "text: a host in lower case and ASCII, empty where absent",
     "country": "text, ISO 3166-1 alpha-2, empty where absent",
-    "cattax": "number, or null",
+    "cattax": "number; 1 where there are categories and it is absent; null without categories",
     "cat": "list of text",
     "declared_political": "true, false or null",
     "impressions": "number, or null",
@@ -103,6 +103,11 @@ class Expression:
     program: Any
     labels: tuple[str, ...]
     reads_scores: bool
+
+    def reads(self, fields: Iterable[str]) -> list[str]:
+        """Which of some fields it names."""
+        named = set(self.program.variables())
+        return [field for field in fields if field in named]
 
     def fires(self, context: "cel.Context") -> bool:
         """Whether the rule is true. Raises ExpressionError where it errs or is not a boolean."""

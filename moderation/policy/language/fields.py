@@ -7,13 +7,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
-import iso3166
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from moderation.documents.mistakes import nearest
 from moderation.events import Surface, Verdict
 from moderation.labels import TIERS, LabelCatalogue
+from moderation.normal import country
+from moderation.normal.countries import is_alpha2
 from moderation.policy.language.expressions import ExpressionMistake, compile_expression
 
 NEVER: Final = float("inf")
@@ -75,27 +76,18 @@ def _shown(value: object) -> str:
 
 
 def _country(value: object) -> str:
-    known = iso3166.countries_by_alpha2
     if not isinstance(value, str):
         raise refuse(f"{_shown(value)} is not a country", 'a quoted two-letter code, e.g. "NO"')
-    if value in known:
+    if is_alpha2(value):
         return value
     raise refuse(f"unknown country '{value}'", 'an ISO 3166-1 alpha-2 code, e.g. "DE"', _country_hint(value))
 
 
 def _country_hint(value: str) -> str:
-    upper = value.upper()
-    if upper == "UK":
+    if value.upper() == "UK":
         return "the United Kingdom is GB"
-    if entry := iso3166.countries_by_alpha3.get(upper):
-        return f"write {entry.alpha2}"
-    return f"write {upper}" if upper in iso3166.countries_by_alpha2 else ""
-
-
-def alpha2(country: str | None) -> str | None:
-    """A country as policies name it: alpha-3 codes of events become alpha-2; unknown codes stay."""
-    entry = iso3166.countries_by_alpha3.get(country or "")
-    return entry.alpha2 if entry else country
+    meant = country(value)
+    return f"write {meant}" if isinstance(meant, str) and meant else ""
 
 
 def moment(*, end: bool) -> Callable[[object], datetime]:

@@ -27,7 +27,6 @@ from moderation.policy.language.fields import (
     Text,
     Threshold,
     TierByLabel,
-    alpha2,
 )
 
 
@@ -205,4 +204,4 @@ def _with_labels(schema: Any, labels: LabelCatalogue) -> Any:
     return [_with_labels(inner, labels) for inner in schema] if isinstance(schema, list) else schema
 
 
-__all__ = ["NEVER", "PolicyFile", "alpha2", "json_schema", "policy_file"]
+__all__ = ["NEVER", "PolicyFile", "json_schema", "policy_file"]

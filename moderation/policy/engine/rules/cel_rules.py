@@ -5,14 +5,16 @@ from collections.abc import Iterable, Iterator
 from moderation.events import Reason, Verdict
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.facts import Facts
+from moderation.policy.engine.rules.doubts import give_doubt
 from moderation.policy.engine.rules.kind import Allowance, RuleKind, RuleRow, find_origin
-from moderation.policy.language.expressions import ExpressionError
+from moderation.policy.language.expressions import Expression, ExpressionError
+from moderation.policy.language.schema import Rule
 
 
 class CelRules(RuleKind):
     """Rules by name. An expression may read anything, so every event of such a policy is judged."""
 
-    prefixes = ("rules", "on_error.rules")
+    prefixes = ("rules", "on_error.rules", "incomparable")
 
     def is_in_force(self, policy: EffectivePolicy) -> bool:
         return bool(policy.expressions)
@@ -27,7 +29,10 @@ class CelRules(RuleKind):
             try:
                 fires = expression.fires(facts.expression_context)
             except ExpressionError as error:
-                yield _report_error(policy, name, error)
+                if unreadable := expression.reads(facts.unreadable):
+                    yield from _fire_partly(policy.settings.rules[name], name, unreadable[0], expression, facts)
+                else:
+                    yield _report_error(policy, name, error)
                 continue
             if fires:
                 rule = policy.settings.rules[name]
@@ -42,6 +47,20 @@ class CelRules(RuleKind):
 
     def grant(self, reason: Reason) -> Allowance | None:  # noqa: ARG002
         return Allowance.TRUST
+
+
+def _fire_partly(rule: Rule, name: str, field: str, expression: Expression, facts: Facts) -> Iterator[Reason]:
+    """A rule that needs what cannot be compared: it fires by what can be, or a person looks. It never allows."""
+    if rule.verdict is Verdict.ALLOW:
+        return
+    try:
+        fires = expression.fires(facts.partial_context)
+    except ExpressionError:
+        fires = False
+    if fires:
+        yield Reason(rule=f"rules.{name}", verdict=rule.verdict, detail=rule.detail or rule.when)
+    else:
+        yield give_doubt(field, facts.unreadable[field], f"rules.{name}")
 
 
 def _report_error(policy: EffectivePolicy, name: str, error: ExpressionError) -> Reason:

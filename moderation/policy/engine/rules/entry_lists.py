@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from moderation.events import Reason, ScoredEvent
+from moderation.events import Reason
 from moderation.policy.compile.effective import EffectivePolicy, NamedList
 from moderation.policy.engine.arrays import Mask, PolicyArrays
 from moderation.policy.engine.batch import Batch
@@ -22,7 +22,7 @@ class _ListKind(RuleKind):
 
     prefixes = ("lists",)
     index: type[EntryIndex | HashIndex]
-    match: Callable[[NamedList, ScoredEvent], str | None]
+    match: Callable[[NamedList, Facts], str | None]
 
     @abstractmethod
     def select(self, policy: EffectivePolicy) -> Iterable[NamedList]:
@@ -42,7 +42,7 @@ class _ListKind(RuleKind):
                 yield Reason(rule=named.rule, verdict=named.verdict, detail=f"{named.kind} {value}")
 
     def _search(self, policy: EffectivePolicy, facts: Facts) -> dict[str, str]:
-        found = ((named.rule, self.match(named, facts.event)) for named in self.select(policy))
+        found = ((named.rule, self.match(named, facts)) for named in self.select(policy))
         return {rule: value for rule, value in found if value is not None}
 
     def prefilter(self, arrays: PolicyArrays) -> Prefilter:
@@ -52,7 +52,7 @@ class _ListKind(RuleKind):
         def find(batch: Batch) -> Mask:
             listed = batch.no_pair()
             for number, facts in enumerate(batch.facts):
-                hits = index.hits(facts.event)
+                hits = index.hits(facts)
                 listed[number, list(hits)] = True
                 facts.findings[self.name] = {policies[row]: found for row, found in hits.items()}
             return listed

@@ -132,10 +132,10 @@ class PoliticalAnswers(_PoliticalKind):
             return
         measured = _measure(political, facts)
         if facts.declared_political:
-            answer = _find_answer(political, facts.country, "declared")
+            answer = find_answer(political, facts.country, "declared")
             yield _give_reason("declared", answer, "declared as political", None, measured)
         elif measured.reached:
-            answer = _find_answer(political, facts.country, "undeclared")
+            answer = find_answer(political, facts.country, "undeclared")
             passing = _say_what_passes(political, facts, measured, answer)
             yield _give_reason("undeclared", answer, "nobody declared it political", passing, measured)
 
@@ -144,7 +144,7 @@ class PoliticalAnswers(_PoliticalKind):
             return
         score, threshold = _measure(political, facts)
         for kind in KINDS:
-            answer = _find_answer(political, facts.country, kind)
+            answer = find_answer(political, facts.country, kind)
             origin = find_origin(policy, f"political.countries.{facts.country}.{kind}", f"political.{kind}")
             row = RuleRow(f"political.{kind}", answer, detail="not declared", origin=origin)
             if kind == "declared":
@@ -165,12 +165,13 @@ def _give_reason(kind: Kind, answer: Verdict, detail: str, passing: str | None, 
 
 def _say_what_passes(political: Political, facts: Facts, measured: _Measured, answer: Verdict) -> str:
     """A lower score would pass; a declaration too, where its answer is milder."""
-    declared = _find_answer(political, facts.country, "declared")
+    declared = find_answer(political, facts.country, "declared")
     milder = _SEVERITY.index(declared) < _SEVERITY.index(answer)
     return f"political < {measured.threshold:.2f}" + (", or declared" if milder else "")
 
 
-def _find_answer(political: Political, country: str | None, kind: Kind) -> Verdict:
+def find_answer(political: Political, country: str | None, kind: Kind) -> Verdict:
+    """What the section says of a declared or an undeclared political image in a country."""
     local = political.countries.get(country or "")
     answer: Verdict | None = getattr(local, kind) if local else None
     return answer or getattr(political, kind) or _DEFAULTS[kind]

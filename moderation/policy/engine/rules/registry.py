@@ -15,6 +15,7 @@ from moderation.policy.engine.arrays import Mask, PolicyArrays
 from moderation.policy.engine.batch import Batch
 from moderation.policy.engine.facts import Facts
 from moderation.policy.engine.rules.cel_rules import CelRules
+from moderation.policy.engine.rules.doubts import Doubts
 from moderation.policy.engine.rules.entry_lists import EntryLists, PerceptualHashes
 from moderation.policy.engine.rules.guards import MissingLabels, NotExamined, PolicyDates, ScoreAge
 from moderation.policy.engine.rules.kind import Prefilter, RuleKind, RuleRow
@@ -77,6 +78,7 @@ RULES: Final = RuleRegistry(
         MissingLabels(),
         PolicyDates(),
         ScoreAge(),
+        Doubts(),
         EntryLists(),
         PerceptualHashes(),
         CelRules(),

@@ -1,0 +1,40 @@
+"""Countries as compared: ISO 3166-1 alpha-2. The only import of `iso3166`."""
+
+from functools import lru_cache
+from typing import Final
+
+import iso3166
+
+from moderation.normal.result import Incomparable, Normal
+from moderation.normal.text import CACHED, one_width, unquoted, visible
+
+_ALIASES: Final = {"UK": "GB", "EL": "GR"}
+"""Codes that the European Union uses for two countries, and nobody for another."""
+_LONGEST: Final = 16
+
+
+def country(text: str) -> Normal:
+    """Alpha-2 of alpha-2 or alpha-3 in any case.
+
+    Reserved, withdrawn and invented codes (EU, AP, ZZ, A1, T1) name no country, and neither do numbers.
+    """
+    return _country(text) if len(text) <= _LONGEST else _unknown(text)
+
+
+@lru_cache(maxsize=CACHED)
+def _country(text: str) -> Normal:
+    code = unquoted(one_width(visible(text))).strip().upper()
+    if not code or code in iso3166.countries_by_alpha2:
+        return code
+    if alias := _ALIASES.get(code):
+        return alias
+    entry = iso3166.countries_by_alpha3.get(code)
+    return entry.alpha2 if entry else _unknown(text)
+
+
+def _unknown(text: str) -> Incomparable:
+    return Incomparable.of(text, "names no country")
+
+
+def is_alpha2(code: str) -> bool:
+    return code in iso3166.countries_by_alpha2
