@@ -128,7 +128,7 @@ class ImageSource(Frozen):
         """Empty text names no place, and a `data:` URL is the image itself."""
         if not isinstance(value, dict):
             return value
-        given = {key: empty_is_none(each) for key, each in value.items()}
+        given = {key: each for key, each in value.items() if empty_is_none(each) is not None} or value
         url = given.get("url")
         if (
             isinstance(url, str)

@@ -1,20 +1,22 @@
-"""Records → image events. The two encodings, and what is refused at the door.
+"""Records → image events: the two encodings, and what is refused.
 
 A record's value is either the event as JSON, or the raw image with the event as JSON in the header
-`adjudicate-event`. Raises `EventError` with a stable reason; never anything else.
+`adjudicate-event`. What producers send is taken where its meaning is certain (docs/events.md has the table).
+Raises `EventError` with a stable reason and a detail that names the field and the remedy; never anything else.
 """
 
 import base64
-import binascii
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError
 
 from moderation.errors import EventError
 from moderation.events import SCHEMA_VERSION, ImageEvent, ScoredEvent, one_line
+from stream.json_value import read_json
 from stream.kafka import Record
 
 EVENT_HEADER: Final = "adjudicate-event"
@@ -23,6 +25,30 @@ EVENT_CAP: Final = 256 * 1024
 CONTEXT_CAP: Final = 16 * 1024
 """Most bytes of its context: every decision on the event repeats it."""
 _MISTAKES_SHOWN: Final = 5
+_DATA_URL: Final = re.compile(r"\s*data:[^,]{0,200}?(;\s*base64\s*)?,", re.IGNORECASE)
+_WHITESPACE: Final = re.compile(r"\s+")
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+_REMEDIES: Final = {
+    "missing": "add it",
+    "string_type": "send text, in quotes",
+    "string_unicode": "send Unicode text without halves of surrogate pairs",
+    "string_too_long": "shorten it",
+    "string_too_short": "send text that is not empty",
+    "tuple_type": "send a list",
+    "too_long": "send fewer",
+    "bool_type": "send true or false",
+    "bool_parsing": "send true or false",
+    "int_type": "send a whole number",
+    "int_parsing": "send a whole number",
+    "int_from_float": "send a whole number",
+    "model_type": "send an object",
+    "model_attributes_type": "send an object",
+    "datetime_from_date_parsing": "send a time like 2026-11-25T12:00:00Z",
+    "datetime_parsing": "send a time like 2026-11-25T12:00:00Z",
+    "datetime_type": "send a time like 2026-11-25T12:00:00Z",
+    "string_pattern_mismatch": "send text without control characters",
+}
+"""What a producer does about a mistake, by pydantic's type of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +74,17 @@ def parse_scored_event(record: Record) -> ScoredEvent:
     try:
         return ScoredEvent.model_validate_json(record.value)
     except ValidationError as error:
-        _refuse(error, record.value)
+        if error.errors(include_input=False)[0]["type"] == "json_invalid":
+            raise EventError("not_json", one_line(str(error.errors(include_input=False)[0]["msg"]))) from error
+        _refuse(error, json.loads(record.value))
 
 
 def _image_event(text: bytes) -> ImageEvent:
+    content = read_json(text)
     try:
-        return ImageEvent.model_validate_json(text)
+        return ImageEvent.model_validate(content)
     except ValidationError as error:
-        _refuse(error, text)
+        _refuse(error, content)
 
 
 def _check_version_and_size(event: ImageEvent, header: bytes | None) -> None:
@@ -87,21 +116,42 @@ def _inline(event: ImageEvent) -> bytes | None:
     if event.image is None or event.image.base64 is None:
         return None
     try:
-        return base64.b64decode(event.image.base64, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise EventError("bad_base64", f"image.base64: {error}") from error
+        return read_base64(event.image.base64)
+    except ValueError as error:
+        raise EventError("bad_base64", f"image.base64: {error}: send the image's bytes in base64") from error
 
 
-def _refuse(error: ValidationError, text: bytes) -> NoReturn:
-    mistakes = error.errors(include_input=False, include_url=False)
-    if mistakes[0]["type"] == "json_invalid":
-        raise EventError("not_json", one_line(mistakes[0]["msg"])) from error
-    if _declares_another_version(text):
+def read_base64(text: str) -> bytes:
+    """The bytes of base64 as producers write it: wrapped, URL-safe, unpadded, or as a `data:` URL. Raises ValueError."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return base64.b64decode(_standard_base64(text), validate=True)
+
+
+def _standard_base64(text: str) -> str:
+    if head := _DATA_URL.match(text):
+        if not head[1]:
+            raise ValueError("a data: URL without base64")
+        text = text[head.end() :]
+    bare = _WHITESPACE.sub("", text).translate(_URL_SAFE).rstrip("=")
+    return bare + "=" * (-len(bare) % 4)
+
+
+def _refuse(error: ValidationError, content: Any) -> NoReturn:
+    if _declares_another_version(content):
         raise EventError("schema_version", f"only schema_version {SCHEMA_VERSION} is understood") from error
-    shown = "; ".join(f"{'.'.join(map(str, m['loc'])) or 'event'}: {m['msg']}" for m in mistakes[:_MISTAKES_SHOWN])
+    mistakes = error.errors(include_input=False, include_url=False, include_context=False)
+    shown = "; ".join(map(_explain, mistakes[:_MISTAKES_SHOWN]))
     raise EventError("invalid_event", one_line(shown, 1000)) from error
 
 
-def _declares_another_version(text: bytes) -> bool:
-    content = json.loads(text)
-    return isinstance(content, dict) and content.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION
+def _explain(mistake: Any) -> str:
+    """Field, what is wrong, what to do."""
+    field = ".".join(map(str, mistake["loc"])) or "event"
+    remedy = _REMEDIES.get(mistake["type"])
+    return f"{field}: {mistake['msg']}" + (f" ({remedy})" if remedy else "")
+
+
+def _declares_another_version(content: Any) -> bool:
+    return isinstance(content, dict) and content.get("schema_version", SCHEMA_VERSION) not in (SCHEMA_VERSION, "1")

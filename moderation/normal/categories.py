@@ -16,6 +16,7 @@ from moderation.normal.text import CACHED, CACHED_LENGTH, identifier, split
 DEFAULT_CATTAX: Final = 1
 AD_PRODUCT_1_0: Final = 3
 """Known to the standard, and without any category for politics."""
+CACHED_DECLARATIONS: Final = 1024
 _SEPARATORS: Final = re.compile(r"[,;|]+")
 _CONTENT_1_0: Final = re.compile(r"IAB\s*0*(\d{1,2})(?:\s*[-_.‐‑–—−]\s*0*(\d{1,2}))?", re.IGNORECASE)
 _CONTENT_ID: Final = re.compile(r"\d{1,3}|(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{6}|[A-Z]{6}")
@@ -59,6 +60,7 @@ def _by_letters() -> dict[str, str]:
     return {key.casefold(): key for known in values().values() for key in known if not key.isdigit()}
 
 
+@lru_cache(maxsize=CACHED_DECLARATIONS)
 def declares_politics(cattax: int | None, declared: tuple[str, ...]) -> bool | Incomparable:
     """Whether one of the categories (as `categories` spells them) means politics in its taxonomy.
 

@@ -3,9 +3,8 @@
 What has no normal form stands in `problems`, by field, with the reason. The event itself keeps what was sent.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from moderation.events import AdContext
 from moderation.normal.categories import DEFAULT_CATTAX, categories, declares_politics
@@ -17,10 +16,10 @@ from moderation.normal.text import identifier
 
 IDS: Final = ("crid", "seat", "campaign", "deal")
 _NO_PROBLEMS: Final[Mapping[str, str]] = {}
+_NONE_UNLISTED: Final[Mapping[str, int]] = {"adomain": 0, "domain": 0}
 
 
-@dataclass(frozen=True, slots=True)
-class NormalContext:
+class NormalContext(NamedTuple):
     """Normal forms of an `AdContext`; empty where a value is absent or not comparable.
 
     adomain, domain: what lists compare; `domain` is the page's host where the event names no other.
@@ -49,21 +48,21 @@ class NormalContext:
 def normal(context: AdContext) -> NormalContext:
     """Never raises. Costs a dictionary look-up per value that was seen before."""
     problems: dict[str, str] = {}
-    ids = {name: _noted(name, identifier(value), problems) for name, value in _ids(context)}
-    where = _noted("country", country(context.country or ""), problems)
+    crid, seat, campaign, deal = (_id(name, getattr(context, name), problems) for name in IDS)
+    where = _noted("country", country(context.country), problems) if context.country else ""
     named = _page(context, problems)
     adomain, lost_adomain = _domains("adomain", context.adomain, problems)
-    own, lost_domain = _domains("domain", (context.domain,) if context.domain else (), problems)
-    domain, lost_domain = _publisher(own, lost_domain, named, problems)
-    cat = categories(context.cat)
-    political = declares_politics(context.cattax, cat)
+    own, lost_own = _domains("domain", (context.domain,) if context.domain else (), problems)
+    domain, lost_domain = _publisher(own, lost_own, named, problems)
+    cat = categories(context.cat) if context.cat else ()
+    political = declares_politics(context.cattax, cat) if cat else False
     if isinstance(political, Incomparable):
         problems["cat"] = political.reason
     return NormalContext(
-        crid=ids.get("crid", ""),
-        seat=ids.get("seat", ""),
-        campaign=ids.get("campaign", ""),
-        deal=ids.get("deal", ""),
+        crid=crid,
+        seat=seat,
+        campaign=campaign,
+        deal=deal,
         adomain=adomain,
         domain=domain,
         own_domain=own,
@@ -72,15 +71,13 @@ def normal(context: AdContext) -> NormalContext:
         cattax=DEFAULT_CATTAX if cat and context.cattax is None else context.cattax,
         cat=cat,
         political=political,
-        unlisted={"adomain": lost_adomain, "domain": lost_domain},
+        unlisted={"adomain": lost_adomain, "domain": lost_domain} if lost_adomain or lost_domain else _NONE_UNLISTED,
         problems=problems or _NO_PROBLEMS,
     )
 
 
-def _ids(context: AdContext) -> Iterator[tuple[str, str]]:
-    for name in IDS:
-        if value := getattr(context, name):
-            yield name, value
+def _id(name: str, value: str | None, problems: dict[str, str]) -> str:
+    return _noted(name, identifier(value), problems) if value else ""
 
 
 def _noted(name: str, found: Normal, problems: dict[str, str]) -> str:
@@ -100,6 +97,8 @@ def _page(context: AdContext, problems: dict[str, str]) -> Page | None:
 
 def _domains(name: str, values: tuple[str, ...], problems: dict[str, str]) -> tuple[tuple[str, ...], int]:
     """The comparable ones, each once, and how many others there are."""
+    if not values:
+        return (), 0
     found: dict[str, None] = {}
     lost = 0
     for value in values:
