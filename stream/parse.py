@@ -122,7 +122,7 @@ def _inline(event: ImageEvent) -> bytes | None:
 
 
 def read_base64(text: str) -> bytes:
-    """The bytes of base64 as producers write it: wrapped, URL-safe, unpadded, or as a `data:` URL. Raises ValueError."""
+    """The bytes of base64 however it is written: wrapped, URL-safe, unpadded, a `data:` URL. Raises ValueError."""
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:

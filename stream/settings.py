@@ -31,6 +31,7 @@ from pydantic_settings import (
 from moderation.errors import ConfigurationError
 from moderation.labels import LabelCatalogue, read_catalogue, shipped_catalogue
 from stream.setting_mistakes import PREFIX, explain, find_unknown
+from stream.networks import Network, why_never_allowed
 
 Seconds = Annotated[float, Field(gt=0)]
 OTHER_VARIABLES: Final = ("ADJUDICATE_SECRETS_DIR", "ADJUDICATE_SANDBOX_CACHE")
@@ -175,6 +176,18 @@ class FetchSettings(Section):
     ports: tuple[int, ...] = Field((443,), description="Ports that are fetched from.")
     timeout_s: Seconds = Field(2, description="For the whole of one image, redirects included.")
     max_redirects: int = Field(3, ge=0, description="Redirects followed for one image; each is checked anew.")
+    allow_networks: tuple[Network, ...] = Field(
+        (),
+        description="CIDR networks that may be fetched from although they are not public, e.g. an internal CDN's.",
+    )
+
+    @field_validator("allow_networks")
+    @classmethod
+    def _are_networks_of_servers(cls, networks: tuple[Network, ...]) -> object:
+        for network in networks:
+            if why := why_never_allowed(network):
+                raise ValueError(f"{network} cannot be allowed: {why}")
+        return networks
 
 
 class Settings(BaseSettings):

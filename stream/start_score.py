@@ -11,6 +11,7 @@ from stream.cache import RedisPoisonList, ScoreCache
 from stream.decode.poison import FilePoisonList, NoPoison, PoisonList
 from stream.decode.pool import DecodePool
 from stream.fetch import Fetcher, FetchLimits
+from stream.fetch.names import Resolve
 from stream.patience import PatientModel
 from stream.running import prepare, run_stage
 from stream.score import ScoreStage
@@ -32,7 +33,7 @@ def run_score(settings: Settings) -> None:
         model,
         decode_pool(settings, spec.size),
         ScoreCache(settings.cache, settings.redis),
-        _fetcher(settings),
+        make_fetcher(settings),
     )
     run_stage(settings, stage)
 
@@ -71,7 +72,8 @@ def _poison_list(settings: Settings) -> PoisonList:
     return RedisPoisonList(settings.redis, PREPROCESSING) if settings.redis.url else NoPoison()
 
 
-def _fetcher(settings: Settings) -> Fetcher | None:
+def make_fetcher(settings: Settings, *, resolve: Resolve | None = None) -> Fetcher | None:
+    """The fetcher of these settings; none where fetching is off. `resolve` is the system's unless a test gives one."""
     fetch = settings.fetch
     if not fetch.enabled:
         return None
@@ -82,5 +84,7 @@ def _fetcher(settings: Settings) -> Fetcher | None:
             timeout_s=fetch.timeout_s,
             max_redirects=fetch.max_redirects,
             max_bytes=settings.images.max_bytes,
-        )
+        ),
+        resolve=resolve,
+        allowed_networks=fetch.allow_networks,
     )

@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 import trustme
+from pydantic import ValidationError
 
 from moderation.errors import ImageError
 from moderation.events import Status
 from stream.fetch import Fetcher, FetchLimits
 from stream.fetch.names import CheckedResolver
+from stream.settings import Settings
+from stream.start_score import make_fetcher
 
 LOOPBACK = (ip_network("127.0.0.1/32"),)
 IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
@@ -458,3 +461,106 @@ def test_the_system_resolver_is_checked_too(connections: Connections) -> None:
     assert status_of(fetch, "http://localhost/") is Status.FETCH_FORBIDDEN
     fetch.close()
     assert connections == []
+
+
+# -- fetch.allow_networks ---------------------------------------------------------------------
+
+
+def by_setting(server: Server, *networks: str, **table: Sequence[str]) -> Fetcher:
+    """The fetcher that a worker makes from its settings, with names from a table."""
+    settings = Settings.model_validate(
+        {"fetch": {"enabled": True, "schemes": ["http"], "ports": [server.port], "allow_networks": networks}}
+    )
+    made = make_fetcher(settings, resolve=names({f"{name}.test": found for name, found in table.items()}))
+    assert made is not None
+    return made
+
+
+def test_no_network_is_allowed_by_default(server: Server, connections: Connections) -> None:
+    fetch = by_setting(server, cdn=["127.0.0.1"])
+    assert Settings().fetch.allow_networks == ()
+    assert status_of(fetch, f"http://cdn.test:{server.port}/") is Status.FETCH_FORBIDDEN
+    assert status_of(fetch, f"http://127.0.0.1:{server.port}/") is Status.FETCH_FORBIDDEN
+    fetch.close()
+    assert connections == []
+
+
+def test_an_internal_cdn_is_allowed_by_its_network(server: Server, connections: Connections) -> None:
+    server.pages["/a.png"] = answer()
+    server.pages["/go"] = answer(b"", "302 Found", Location=f"http://127.0.0.1:{server.port}/a.png")
+    fetch = by_setting(server, "127.0.0.0/8", cdn=["127.0.0.1"])
+    for url in ("http://cdn.test:{}/a.png", "http://127.0.0.1:{}/a.png", "http://cdn.test:{}/go"):
+        assert fetch.submit(url.format(server.port)).result(30) == IMAGE
+    fetch.close()
+    assert set(connections) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["10.0.0.1"],
+        ["169.254.169.254"],
+        ["fd00:ec2::254"],
+        ["::1"],
+        ["::ffff:127.0.0.1"],
+        ["::127.0.0.1"],
+        ["64:ff9b::7f00:1"],
+        ["2002:7f00:1::"],
+        ["127.0.0.1", "10.0.0.1"],
+        ["127.0.0.1", "::ffff:127.0.0.1"],
+    ],
+)
+def test_an_allowed_network_opens_no_other_address(
+    server: Server, connections: Connections, addresses: list[str]
+) -> None:
+    fetch = by_setting(server, "127.0.0.0/8", "169.254.0.0/16", "fd00::/8", trap=addresses)
+    assert status_of(fetch, f"http://trap.test:{server.port}/") is Status.FETCH_FORBIDDEN
+    fetch.close()
+    assert connections == []
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://10.0.0.1:{}/",
+        "http://169.254.169.254:{}/latest/meta-data/",
+        "http://[::ffff:127.0.0.1]:{}/a.png",
+        "http://trap.test:{}/a.png",
+        "http://127.0.0.1:22/a.png",
+        "http://user@127.0.0.1:{}/a.png",
+        "http://2130706433:{}/a.png",
+        "https://127.0.0.1:{}/a.png",
+    ],
+)
+def test_a_redirect_from_an_allowed_network_goes_nowhere_else(
+    server: Server, connections: Connections, location: str
+) -> None:
+    server.pages["/go"] = answer(b"", "302 Found", Location=location.format(server.port))
+    fetch = by_setting(server, "127.0.0.0/8", cdn=["127.0.0.1"], trap=["192.168.0.1"])
+    assert status_of(fetch, f"http://cdn.test:{server.port}/go") is Status.FETCH_FORBIDDEN
+    fetch.close()
+    assert connections == ["127.0.0.1"]
+
+
+def test_rebinding_out_of_an_allowed_network_is_met(server: Server, connections: Connections) -> None:
+    answers = iter([["127.0.0.1"], ["10.0.0.1"]])
+
+    async def rebinding(host: str, port: int) -> Sequence[str]:
+        return next(answers)
+
+    server.pages["/a.png"] = answer()
+    limits = FetchLimits(ports=(server.port,), timeout_s=5)
+    fetch = Fetcher(limits, resolve=rebinding, allowed_networks=(ip_network("127.0.0.0/8"),))
+    url = f"http://rebind.test:{server.port}/a.png"
+    assert fetch.submit(url).result(30) == IMAGE
+    assert status_of(fetch, url) is Status.FETCH_FORBIDDEN
+    fetch.close()
+    assert connections == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    "network", ["0.0.0.0/0", "::/0", "64:ff9b::/96", "::ffff:10.0.0.0/104", "10.0.0.1/8", "cdn.test"]
+)
+def test_settings_refuse_networks_that_could_not_be_meant(network: str) -> None:
+    with pytest.raises(ValidationError, match=r"allow_networks"):
+        Settings.model_validate({"fetch": {"allow_networks": [network]}})

@@ -9,7 +9,8 @@ from yarl import URL
 
 from moderation.errors import ImageError
 from moderation.events import Status
-from stream.fetch.guard import Guard, why_forbidden
+from stream.fetch.guard import Guard
+from stream.networks import is_exempt, why_forbidden, why_never_allowed
 
 GUARD = Guard(("http", "https"), (80, 443))
 
@@ -171,12 +172,76 @@ def test_a_refusal_repeats_nothing_of_the_url() -> None:
     assert "alice" not in str(refused.value)
 
 
+ALLOWED = tuple(map(ip_network, ("10.20.0.0/16", "127.0.0.1/32", "169.254.0.0/16", "fd12:3456::/32", "fd00::/8")))
+
+
 def test_an_exempt_network_exempts_nothing_else() -> None:
-    loopback = Guard(("http",), (80,), (ip_network("127.0.0.1/32"),))
-    assert loopback.check_address("127.0.0.1")
-    for address in ("127.0.0.2", "::1", "::ffff:127.0.0.1", "10.0.0.1"):
+    guard = Guard(("http",), (80,), ALLOWED)
+    for address in ("10.20.0.1", "10.20.255.254", "127.0.0.1", "169.254.1.1", "fd12:3456::1", "8.8.8.8"):
+        assert guard.check_address(address)
+        assert guard.check_url(f"http://[{address}]/" if ":" in address else f"http://{address}/")
+    for address in ("10.21.0.1", "10.19.255.255", "127.0.0.2", "::1", "192.168.0.1", "fe80::1", "0.0.0.0"):
         with pytest.raises(ImageError):
-            loopback.check_address(address)
+            guard.check_address(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "::ffff:10.20.0.1",
+        "::ffff:a14:1",
+        "::10.20.0.1",
+        "::ffff:0:10.20.0.1",
+        "64:ff9b::10.20.0.1",
+        "64:ff9b:1::10.20.0.1",
+        "2002:a14:1::",
+        "2001:0:a14:1::",
+        "fd12:3456::1%eth0",
+    ],
+)
+def test_an_allowed_network_is_not_reached_by_another_notation(address: str) -> None:
+    for networks in (ALLOWED, (ip_network("::/1"), ip_network("2000::/3"), ip_network("fc00::/6"))):
+        assert not is_exempt(ip_address(address), networks)
+        with pytest.raises(ImageError):
+            Guard(("http",), (80,), networks).check_address(address)
+
+
+@pytest.mark.parametrize("url", ["http://10.20.1/", "http://0x0a140001/", "http://169082881/", "http://user@10.20.0.1/",
+                                 "http://10.20.0.1:22/", "ftp://10.20.0.1/", "http://10.20.0.01/"])  # fmt: skip
+def test_an_allowed_network_lifts_no_other_rule(url: str) -> None:
+    with pytest.raises(ImageError):
+        Guard(("http",), (80,), ALLOWED).check_url(url)
+
+
+METADATA = ["169.254.169.254", "169.254.170.2", "168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"]
+
+
+@pytest.mark.parametrize("address", METADATA)
+def test_a_metadata_service_is_allowed_by_its_own_address_alone(address: str) -> None:
+    wide = tuple(map(ip_network, ("169.254.0.0/16", "168.0.0.0/8", "100.64.0.0/10", "fd00::/8", "169.254.169.254/31")))
+    assert not is_exempt(ip_address(address), wide)
+    assert is_exempt(ip_address(address), (*wide, ip_network(address)))
+
+
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        ("0.0.0.0/0", "every address"),
+        ("::/0", "every address"),
+        ("::ffff:10.0.0.0/104", "IPv4 in IPv6"),
+        ("64:ff9b::/96", "IPv4 in IPv6"),
+        ("2002:a00::/24", "IPv4 in IPv6"),
+        ("224.0.0.0/4", "multicast"),
+        ("ff02::/16", "multicast"),
+    ],
+)
+def test_networks_that_nobody_may_allow(network: str, why: str) -> None:
+    assert why in (why_never_allowed(ip_network(network)) or "")
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "127.0.0.0/8", "::1/128", "fd00::/8", "169.254.169.254/32"])
+def test_networks_that_an_operator_may_allow(network: str) -> None:
+    assert why_never_allowed(ip_network(network)) is None
 
 
 NUMBERS = ["127", "0", "1", "0x7f", "0177", "１", "ffff"]
@@ -212,3 +277,16 @@ def test_what_passes_is_global_in_every_reading(address: object) -> None:
         assert not parsed.is_multicast
         assert not getattr(parsed, "ipv4_mapped", None)
         assert not getattr(parsed, "sixtofour", None)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.ip_addresses(), st.ip_addresses(), st.integers(1, 128))
+@example(ip_address("169.254.169.254"), ip_address("169.254.0.0"), 16)
+@example(ip_address("::ffff:10.0.0.1"), ip_address("::"), 1)
+def test_nothing_outside_an_allowed_network_is_exempt(address: object, base: object, length: int) -> None:
+    parsed, start = ip_address(str(address)), ip_address(str(base))
+    network = ip_network((start, min(length, start.max_prefixlen)), strict=False)
+    if is_exempt(parsed, (network,)):
+        assert parsed in network
+        assert not getattr(parsed, "ipv4_mapped", None)
+        assert str(parsed) not in METADATA or network.prefixlen == network.max_prefixlen

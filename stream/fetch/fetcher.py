@@ -20,8 +20,9 @@ from yarl import URL
 
 from moderation.errors import ImageError
 from moderation.events import Status, one_line
-from stream.fetch.guard import Guard, Network
+from stream.fetch.guard import Guard
 from stream.fetch.names import CheckedResolver, Resolve, SystemNames
+from stream.networks import Network
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _OK: Final = 200
@@ -53,7 +54,7 @@ class Fetcher:
 
     resolve:          (host, port) → addresses; the system's resolver unless a test gives another.
     tls:              context for https; the system's authorities unless given.
-    allowed_networks: exempt from the address rules: for tests against loopback only.
+    allowed_networks: exempt from the rules for addresses: a CDN inside the operator's own network.
     """
 
     def __init__(

@@ -2,37 +2,15 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, ip_address
 from typing import Final
 
 from yarl import URL
 
 from moderation.errors import ImageError
 from moderation.events import Status, one_line
+from stream.networks import Network, is_exempt, why_forbidden
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-
-_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
-_FORBIDDEN: Final[dict[str, tuple[str, ...]]] = {
-    "IPv4 in IPv6, translated or tunnelled": (
-        "::ffff:0:0/96",
-        "::ffff:0:0:0/96",
-        "::/96",
-        "64:ff9b::/96",
-        "64:ff9b:1::/48",
-        "2002::/16",
-        "2001::/32",
-    ),
-    "reserved for protocols": ("192.0.0.0/24", "2001::/23"),
-    "documentation": ("3fff::/20",),
-    "shared address space": ("100.64.0.0/10",),
-    "6to4 relay": ("192.88.99.0/24",),
-    "a cloud's metadata service": ("168.63.129.16/32", "169.254.169.254/32", "fd00:ec2::254/128"),
-}
-"""Beyond `ipaddress.is_global`, which lets several of these through, and not the same ones in every Python."""
-
-_NETWORKS: Final = tuple((ip_network(text), reason) for reason, texts in _FORBIDDEN.items() for text in texts)
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _MAX_HOST: Final = 253
@@ -43,22 +21,10 @@ def forbidden(status_detail: str) -> ImageError:
     return ImageError(Status.FETCH_FORBIDDEN, status_detail)
 
 
-def why_forbidden(address: Address) -> str | None:
-    """Why nobody may be sent to this address, or None where it is an ordinary public one."""
-    for network, reason in _NETWORKS:
-        if address.version == network.version and address in network:
-            return reason
-    if address.is_multicast:
-        return "multicast"
-    if isinstance(address, IPv6Address) and (address.scope_id or address not in _GLOBAL_UNICAST):
-        return "not global unicast"
-    return None if address.is_global else "not a public address"
-
-
 class Guard:
     """The rules of one fetcher.
 
-    allowed_networks: exempt from the address rules; for tests against a server on loopback, and nothing else.
+    allowed_networks: exempt from the rules for addresses (`fetch.allow_networks`), not from any other.
     """
 
     def __init__(self, schemes: Iterable[str], ports: Iterable[int], allowed_networks: Sequence[Network] = ()) -> None:
@@ -92,8 +58,7 @@ class Guard:
             address = ip_address(text)
         except ValueError:
             raise forbidden("not an IP address") from None
-        exempt = any(address.version == n.version and address in n for n in self._allowed)
-        reason = None if exempt else why_forbidden(address)
+        reason = None if is_exempt(address, self._allowed) else why_forbidden(address)
         if reason:
             raise forbidden(f"leads to a forbidden address ({reason})")
         return text
