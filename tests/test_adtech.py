@@ -198,8 +198,7 @@ class TestStandards:
             path = directory / source["repository"] / source["path"]
             path.parent.mkdir(parents=True, exist_ok=True)
             known = [row for row in values()[name].values() if row["id"] != without]
-            written = {"tsv": _tsv, "codes": _codes}.get(source["format"])
-            text = written(known) if written else _markdown(source["anchor"], known)
+            text = _tsv(known) if source["format"] == "tsv" else _markdown(source["anchor"], known)
             path.write_text((path.read_text("utf-8") if path.exists() else "") + text, "utf-8")
         return directory
 
@@ -222,11 +221,6 @@ class TestStandards:
 def _tsv(known: Sequence[dict[str, str]]) -> str:
     head = "Relational ID System\t\t\tTiers\nUnique ID\tParent\tName\tTier 1\n"
     return head + "".join(f"{row['id']}\t{row['parent']}\t{row['name']}\t{row['name']}\t\n" for row in known)
-
-
-def _codes(known: Sequence[dict[str, str]]) -> str:
-    lines = [f"{row['id']}\tTier {2 if row['parent'] else 1}\t{row['name']}\n" for row in known]
-    return "IAB Code\tTier\tIAB Category\n" + "".join(lines)
 
 
 def _markdown(anchor: str, known: Sequence[dict[str, str]]) -> str:

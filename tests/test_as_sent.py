@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from moderation.errors import EventError
 from moderation.events import ImageEvent
 from stream.json_value import read_json
-from stream.kafka import Record
 from stream.parse import parse_image_event, read_base64
 from tests.records import event_json, json_record, png, raw_record, record
 
@@ -219,9 +218,3 @@ def test_any_text_is_base64_or_a_value_error(text: str) -> None:
         assert isinstance(read_base64(text), bytes)
     except ValueError as error:
         assert str(error)
-
-
-def test_keys_of_records_are_not_read() -> None:
-    """What docs/events.md says of keys: the producer's key decides the partition of its own record alone."""
-    sent = json_record(data=png())
-    assert parse_image_event(Record("creatives", 0, 0, None, sent.value, {}, 0)).event.event_id == "e1"

@@ -52,3 +52,10 @@ def test_what_would_be_too_much_to_hold_is_left_for_the_next_call(stage: DecideS
     assert 1 <= len(answers) < 5
     assert sum(len(output.value) for outputs in answers for output in outputs) < 64e6
     assert len(stage.submit([record(greedy)] * 2).result(60)) == 1
+
+
+def test_keys_are_what_the_events_page_says(stage: DecideStage) -> None:
+    """Of one event and client, whatever the key of the record and the creative."""
+    same = [event(event_id=name, context={"crid": "c1"}).model_dump_json().encode() for name in ("a", "b", "a")]
+    keys = [outputs[0].key for outputs in stage.submit([record(each) for each in same]).result(10)]
+    assert keys == [b"acme:a", b"acme:b", b"acme:a"]

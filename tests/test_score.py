@@ -272,3 +272,9 @@ def test_a_batch_with_failures_lets_its_bytes_and_pixels_go_without_the_garbage_
             assert all(pixels() is None for pixels in held)
         finally:
             gc.enable()
+
+
+def test_scores_are_keyed_by_event_whatever_the_producers_key() -> None:
+    with stage() as made:
+        outputs = made.submit([json_record("a", png()), json_record("b", png())]).result(10)
+    assert [each[0].key for each in outputs] == [b"a", b"b"]

@@ -30,19 +30,16 @@ class Value(NamedTuple):
 
 
 def taxonomy_rows(text: str) -> Iterator[Value]:
-    """Rows of an IAB taxonomy TSV: unique id, parent, name, tiers; whatever header lines it has."""
+    """Rows of an IAB taxonomy TSV: unique id, parent, name, tiers; whatever header lines it has.
+
+    The Content Taxonomy 1.0 has a tier in the parent's place: there `IAB11-4` is below `IAB11`.
+    """
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("\t")]
-        if len(cells) > 2 and re.fullmatch(r"[A-Za-z0-9]{1,8}", cells[0]):  # noqa: PLR2004 - id, parent, name
-            yield Value(*cells[:3])
-
-
-def code_rows(text: str) -> Iterator[Value]:
-    """Rows of the Content Taxonomy 1.0: a code, its tier, a name; `IAB11-4` is below `IAB11`."""
-    for line in text.splitlines():
-        code, _, name = [*(cell.strip() for cell in line.split("\t")), "", ""][:3]
-        if re.fullmatch(r"IAB\d+(-\d+)?", code):
-            yield Value(code, code.partition("-")[0] if "-" in code else "", name)
+        if len(cells) > 2 and re.fullmatch(r"[A-Za-z0-9]{1,8}|IAB\d+-\d+", cells[0]):  # noqa: PLR2004 - id, parent, name
+            key, parent, name = cells[:3]
+            above = key.rpartition("-")[0] if parent.startswith("Tier ") else parent
+            yield Value(key, above, name)
 
 
 class _Cells(HTMLParser):
@@ -108,8 +105,7 @@ def _standard(checkouts: Path, source: dict[str, Any]) -> dict[str, Value]:
         raise ConfigurationError(
             f"{path}: {error.strerror}; check out {source['repository']} at {source['commit']}"
         ) from error
-    readers = {"tsv": taxonomy_rows, "codes": code_rows}
-    found = readers[source["format"]](text) if source["format"] in readers else list_rows(text, source["anchor"])
+    found = taxonomy_rows(text) if source["format"] == "tsv" else list_rows(text, source["anchor"])
     return {value.id: value for value in found}
 
 
