@@ -30,8 +30,8 @@ from pydantic_settings import (
 
 from moderation.errors import ConfigurationError
 from moderation.labels import LabelCatalogue, read_catalogue, shipped_catalogue
-from stream.setting_mistakes import PREFIX, explain, find_unknown
 from stream.networks import Network, why_never_allowed
+from stream.setting_mistakes import PREFIX, explain, find_unknown
 
 Seconds = Annotated[float, Field(gt=0)]
 OTHER_VARIABLES: Final = ("ADJUDICATE_SECRETS_DIR", "ADJUDICATE_SANDBOX_CACHE")

@@ -79,6 +79,6 @@ def _default(field: FieldInfo) -> str:
     if field.default_factory is not None:
         return "the host's name"
     value: Any = field.default
-    if value in {None, "", ()}:
+    if value is None or value == "":
         return ""
     return f"`{json.dumps(list(value))}`" if isinstance(value, tuple) else f"`{value}`"

@@ -40,6 +40,7 @@ POLICIES_OF: Mapping[str, st.SearchStrategy[Written]] = {
     ),
     "PolicyDates": st.fixed_dictionaries({"valid_from": st.sampled_from(["2026-11-15", "2026-11-21"])}),
     "ScoreAge": st.fixed_dictionaries({"max_score_age_days": st.integers(1, 40)}),
+    "Doubts": st.fixed_dictionaries({"political": st.just({"declared": "block", "blackouts": BLACKOUTS})}),
     "EntryLists": st.fixed_dictionaries({"lists": strategies.lists()}),
     "PerceptualHashes": st.fixed_dictionaries(
         {
