@@ -36,12 +36,15 @@ class Classified:
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and those below the folders named. Raises ConfigurationError for what is not there."""
+    """The files named, and those below the folders named. Raises ConfigurationError for what holds none."""
     found: list[Path] = []
     for path in paths:
         if not path.exists():
             raise ConfigurationError(f"{path}: no such file or folder")
-        found += regular_files(path) if path.is_dir() else [path]
+        named = list(regular_files(path)) if path.is_dir() else [path]
+        if not named:
+            raise ConfigurationError(f"{path} holds no files: name files, or folders that hold some")
+        found += named
     return found
 
 

@@ -3,15 +3,17 @@
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from moderation.errors import ConfigurationError
 from moderation.events import AdContext, ImageEvent, ImageSource, Surface, one_line
 from moderation.images import Limits
+from stream.demo.expected import FILE
 from stream.demo.samples import sample_events
 from stream.kafka import Output
 from stream.parse import EVENT_HEADER
@@ -27,12 +29,14 @@ class Outgoing:
     """An event on its way, and how to get its image again for the report.
 
     value: the raw image where the event travels in the header, else None.
+    shows: the labels that a person sees in the image, where that is known.
     """
 
     event: ImageEvent
     value: bytes | None
     name: str
     image: Callable[[], bytes]
+    shows: tuple[str, ...] | None = None
 
     def output(self, topics: TopicSettings) -> Output:
         """The record to write."""
@@ -44,8 +48,8 @@ class Outgoing:
 
 
 def from_samples() -> Iterator[Outgoing]:
-    for event, value, name in sample_events():
-        yield Outgoing(event, value, name, partial(_carried, event, value))
+    for event, value, name, shows in sample_events():
+        yield Outgoing(event, value, name, partial(_carried, event, value), shows)
 
 
 def _carried(event: ImageEvent, value: bytes | None) -> bytes:
@@ -54,15 +58,22 @@ def _carried(event: ImageEvent, value: bytes | None) -> bytes:
     return base64.b64decode(event.image.base64 or "") if event.image else b""
 
 
-def from_folder(folder: Path, surface: Surface, on_skipped: Callable[[str], None]) -> Iterator[Outgoing]:
-    """Every regular file below `folder` as an event, in the order of names, read when its turn comes.
+def from_folder(
+    folder: Path,
+    surface: Surface,
+    on_skipped: Callable[[str], None],
+    expected: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> Iterator[Outgoing]:
+    """Every image file below `folder` as an event, in the order of names, read when its turn comes.
 
     The two encodings take turns. A file that cannot be read is told to `on_skipped` and sends nothing.
+    expected: what the files that are known show, by path below the folder.
     """
-    for number, path in enumerate(regular_files(folder)):
+    for number, path in enumerate(image_files(folder)):
         name = printable(path.relative_to(folder))
         try:
-            yield _event_of(path, folder, surface, raw=number % 2 == 1)
+            sent = _event_of(path, folder, surface, raw=number % 2 == 1)
+            yield replace(sent, shows=expected.get(path.relative_to(folder).as_posix()))
         except OSError as error:
             on_skipped(f"{name}: {error.strerror}")
 
@@ -91,6 +102,11 @@ def _read_again(path: Path) -> bytes:
         return path.read_bytes() if path.stat().st_size <= LARGEST_INLINE else b""
     except OSError:
         return b""
+
+
+def image_files(folder: Path) -> Iterator[Path]:
+    """What a run over a folder sends: every regular file but `expected.csv`, which says what the others show."""
+    return (path for path in regular_files(folder) if path != folder / FILE)
 
 
 def regular_files(folder: Path) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """What `adjudicate demo` prints: progress and warnings on standard error, results on standard output."""
 
+from dataclasses import asdict
 from typing import Any, Final
 
 from rich.console import Console
@@ -7,7 +8,7 @@ from rich.markup import escape
 
 from moderation.events import Verdict
 from stream.cli.terminal import console, notices, print_json_line
-from stream.demo.outgoing import regular_files
+from stream.demo.outgoing import image_files
 from stream.demo.run import Outcome, Plan, run_demo
 from stream.demo.samples import SAMPLES
 from stream.demo.signals import stoppable
@@ -21,7 +22,7 @@ MOST_SHOWN: Final = 5
 def present_demo(plan: Plan, *, as_json: bool) -> bool:
     """Run the demo and show how it went; whether there was exactly one decision per event and client."""
     errors = notices()
-    total = len(SAMPLES) if plan.images is None else sum(1 for _ in regular_files(plan.images))
+    total = len(SAMPLES) if plan.images is None else sum(1 for _ in image_files(plan.images))
     with stoppable(), Terminal(errors, total) as watcher:
         outcome = run_demo(plan, watcher)
     if as_json:
@@ -46,6 +47,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "statuses": {status.value: count for status, count in run.statuses.items()},
         "rejects": [{"record": r.name, "reason": r.reason, "detail": r.detail} for r in run.rejected],
         "not_sent": outcome.skipped,
+        "known_content": {**asdict(run.misses), "as_expected": run.misses.as_expected},
         "first_decision_s": run.first_decision_s and round(run.first_decision_s, 3),
         "took_s": round(run.took_s, 3),
         "broker": run.broker,
@@ -65,7 +67,9 @@ def _print_outcome(console: Console, outcome: Outcome) -> None:
     first = f", the first {run.first_decision_s:.1f} s after the command" if run.first_decision_s else ""
     exact = "exactly one per event and client" if ledger.is_exact else "NOT exactly one per event and client"
     console.print(f"{ledger.decided:,} decisions on {run.events:,} images{first}: {exact}.", highlight=False)
-    console.print("How often the model is wrong stands in docs/model.md; drawn samples are not what it learnt from.")
+    if run.misses.known:
+        console.print(f"{run.misses}.")
+    console.print("docs/model.md says how often the model is wrong; it was not trained on drawings.")
     console.print(f"Report     {escape(str(outcome.report_file))}\nDecisions  {escape(str(outcome.decisions_file))}")
 
 

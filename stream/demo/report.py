@@ -11,34 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from moderation.events import Decision, ImageEvent, ModelStamp, Status, Verdict
+from moderation.events import ImageEvent, ModelStamp, Status, Verdict
 from stream.demo import explain
-from stream.demo.thumbnails import Thumbnail
-
-VERDICTS: Final = (Verdict.BLOCK, Verdict.REVIEW, Verdict.ALLOW)
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One image with the decisions on it, one per client concerned."""
-
-    name: str
-    event: ImageEvent
-    thumbnail: Thumbnail | None
-    decisions: Sequence[Decision]
-
-    @property
-    def blocked(self) -> bool:
-        return any(decision.verdict is Verdict.BLOCK for decision in self.decisions)
-
-    @property
-    def status(self) -> Status | None:
-        return self.decisions[0].status if self.decisions else None
+from stream.demo.judged import VERDICTS, Judged, Misses
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +44,7 @@ class Run:
     broker: str
     policies: str
     model: ModelStamp | None
+    misses: Misses
 
     @property
     def clients(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +10,15 @@ from typing import Final
 
 import psutil
 
+from moderation.errors import ConfigurationError
 from moderation.events import Decision, Status, Surface
-from moderation.policy import load
+from moderation.policy import PolicySet, load
 from stream.demo.conversation import TOPICS, Conversation
+from stream.demo.expected import expected_verdicts, read_expected
+from stream.demo.judged import Judged, Misses
 from stream.demo.ledger import Ledger
-from stream.demo.outgoing import Outgoing, from_folder, from_samples
-from stream.demo.report import Judged, Rejected, Run, write_report
+from stream.demo.outgoing import Outgoing, from_folder, from_samples, image_files
+from stream.demo.report import Rejected, Run, write_report
 from stream.demo.thumbnails import thumbnail
 from stream.demo.watcher import Watcher
 from stream.demo.workers import running
@@ -60,10 +63,12 @@ def since_command() -> float:
 def run_demo(plan: Plan, watcher: Watcher) -> Outcome:
     """Start the stack, send everything, wait for every decision, stop the stack, write the files.
 
-    Raises PolicyError before anything is started; SandboxError where a part cannot be started, dies, or is
-    silent for too long. Whatever was started is stopped on every way out.
+    Raises PolicyError, or ConfigurationError for a folder without files, before anything is started or overwritten;
+    SandboxError where a part cannot be started, dies, or is silent for too long. Whatever was started is stopped on
+    every way out.
     """
     started_at, policies, skipped = datetime.now(UTC), load(plan.policies), list[str]()
+    expected = _read_folder(plan, policies)
     ledger = Ledger(stray_records=0 if plan.images else 1)
     decisions_file = plan.out / "decisions.jsonl"
     plan.out.mkdir(parents=True, exist_ok=True)
@@ -72,12 +77,14 @@ def run_demo(plan: Plan, watcher: Watcher) -> Outcome:
         _prepare(sandbox, watcher)
         talk = Conversation(_kafka(sandbox), policies, ledger, watcher, MOST_SHOWN)
         with running(sandbox, plan.policies, plan.images) as workers, decisions_file.open("wb") as file:
-            talk.hold(_outgoing(plan, skipped, watcher), _strays(plan), workers, file, plan.patience_s)
+            talk.hold(_outgoing(plan, expected, skipped, watcher), _strays(plan), workers, file, plan.patience_s)
         broker = sandbox.kind
-    images = [_judged(item, talk.decisions.get(key, ())) for key, item in talk.kept.items()]
+    shown = [(_judged(item, talk.decisions.get(key, ()), policies), item) for key, item in talk.kept.items()]
+    shown.sort(key=lambda pair: pair[0].severity, reverse=True)
+    images = [image for image, _ in shown]
     run = _summary(ledger, started_at, broker, plan, images)
     report_file = plan.out / "report.html"
-    write_report(report_file, run, _with_thumbnails(images, talk.kept.values()))
+    write_report(report_file, run, _with_thumbnails(shown))
     return Outcome(run, ledger, images, skipped, decisions_file, report_file)
 
 
@@ -96,7 +103,18 @@ def _kafka(sandbox: Sandbox) -> KafkaSettings:
     return KafkaSettings.model_validate(sandbox.settings["kafka"])
 
 
-def _outgoing(plan: Plan, skipped: list[str], watcher: Watcher) -> Iterator[Outgoing]:
+def _read_folder(plan: Plan, policies: PolicySet) -> Mapping[str, tuple[str, ...]]:
+    """What the folder's files are expected to show. Raises ConfigurationError where it has no files."""
+    if plan.images is None:
+        return {}
+    if not any(image_files(plan.images)):
+        raise ConfigurationError(f"{plan.images} holds no files: give --images a folder that holds the images")
+    return read_expected(plan.images, policies.labels)
+
+
+def _outgoing(
+    plan: Plan, expected: Mapping[str, tuple[str, ...]], skipped: list[str], watcher: Watcher
+) -> Iterator[Outgoing]:
     if plan.images is None:
         return from_samples()
 
@@ -104,22 +122,24 @@ def _outgoing(plan: Plan, skipped: list[str], watcher: Watcher) -> Iterator[Outg
         skipped.append(text)
         watcher.warn(f"not sent: {text}")
 
-    return from_folder(plan.images, plan.surface, skip)
+    return from_folder(plan.images, plan.surface, skip, expected)
 
 
 def _strays(plan: Plan) -> list[Output]:
     return [] if plan.images else [Output(TOPICS.creatives, b"stray", STRAY_RECORD)]
 
 
-def _judged(item: Outgoing, decisions: Iterable[Decision]) -> Judged:
-    """Without the image: a report has room for a thumbnail, and that is made when its turn comes."""
+def _judged(item: Outgoing, decisions: Iterable[Decision], policies: PolicySet) -> Judged:
+    """Without the image: a report has room for a small one, and that is made when its turn comes."""
     event = item.event.model_copy(update={"image": None})
-    return Judged(item.name, event, None, sorted(decisions, key=lambda decision: decision.client))
+    by_client = sorted(decisions, key=lambda decision: decision.client)
+    expected = {} if item.shows is None else expected_verdicts(policies, item.event, item.shows)
+    return Judged(item.name, event, None, by_client, item.shows, expected)
 
 
-def _with_thumbnails(images: Iterable[Judged], items: Iterable[Outgoing]) -> Iterator[Judged]:
+def _with_thumbnails(shown: Iterable[tuple[Judged, Outgoing]]) -> Iterator[Judged]:
     """Only files that a decoder process has survived are decoded here."""
-    for image, item in zip(images, items, strict=True):
+    for image, item in shown:
         yield replace(image, thumbnail=thumbnail(item.image())) if image.status is Status.OK else image
 
 
@@ -136,4 +156,5 @@ def _summary(ledger: Ledger, started_at: datetime, broker: str, plan: Plan, imag
         broker=broker,
         policies=str(plan.policies),
         model=next((d.model for image in images for d in image.decisions if d.model), None),
+        misses=Misses.count(images),
     )

@@ -29,22 +29,57 @@ UNKNOWN_CLIENT: Final = "brand-without-a-policy"
 """A client that no policy file names: its one decision is a review that says so."""
 
 
+POLITICAL: Final = ("political",)
+WEAPON: Final = ("violence.weapon",)
+FIRE: Final = ("violence.fire",)
+
+SHOWS: Final[dict[str, tuple[str, ...] | None]] = {
+    "blade-realms-300x250.png": WEAPON,
+    "blade-realms-again.png": WEAPON,
+    "bakers-fair.png": WEAPON,  # the game's swords, in the ad slot
+    "range-day-300x250.jpg": WEAPON,
+    "orbit-strike-970x250.jpg": FIRE,
+    "night-of-the-furnace.jpg": FIRE,
+    "warehouse-fire.jpg": FIRE,
+    "rivera-728x90-declared.png": POLITICAL,
+    "rivera-728x90-undeclared.png": POLITICAL,
+    "wahl-plakat.jpg": POLITICAL,
+    "coffee-then-vote.gif": POLITICAL,
+    "library-slogan-transparent.png": POLITICAL,
+    "mayor-debate.png": POLITICAL,
+    "strike-paris.jpg": POLITICAL,
+    "march-madrid.jpg": POLITICAL,
+    "march-warsaw.jpg": POLITICAL,
+    "rally-kyiv.jpg": POLITICAL,
+    "climate-march.png": POLITICAL,
+    "broken-upload.jpg": None,
+    "scalable-ad.svg": None,
+    "removed-creative.png": None,
+}
+"""What a person sees in a sample; samples that are not named show none of the labels."""
+
+
 class Sample(NamedTuple):
-    """One image of the demo. `draw` gives the file's bytes."""
+    """One image of the demo. `draw` gives the file's bytes.
+
+    shows: the labels that a person sees in it; None where it is no image that could be looked at.
+    """
 
     name: str
     surface: Surface
     draw: Callable[[], bytes]
     context: dict[str, Any]
     clients: tuple[str, ...] = ()
+    shows: tuple[str, ...] | None = ()
 
 
 class SampleEvent(NamedTuple):
-    """An event, the raw image to send beside it (None where the event carries it), and its file name."""
+    """An event, the raw image to send beside it (None where the event carries it), its file name, what it shows."""
 
     event: ImageEvent
     value: bytes | None
     name: str
+    shows: tuple[str, ...] | None
 
 
 def photograph(name: str) -> bytes:
@@ -61,13 +96,13 @@ def _pixels_of(name: str) -> Pixels:
 def _creative(name: str, draw: Callable[[], bytes], advertiser: str, **context: Any) -> Sample:
     crid = name.rpartition(".")[0]
     facts = {"crid": f"cr-{crid}", "adomain": (f"{advertiser}.example",), "country": "DE", **context}
-    return Sample(name, Surface.CREATIVE, draw, facts)
+    return Sample(name, Surface.CREATIVE, draw, facts, shows=SHOWS.get(name, ()))
 
 
 def _page(name: str, draw: Callable[[], bytes], domain: str, **context: Any) -> Sample:
     slug = name.rpartition(".")[0]
     facts = {"domain": domain, "page_url": f"https://{domain}/{slug}", "country": "GB", **context}
-    return Sample(name, Surface.PAGE, draw, facts)
+    return Sample(name, Surface.PAGE, draw, facts, shows=SHOWS.get(name, ()))
 
 
 def _ad(size: tuple[int, int], brand: str, claim: str, action: str, motif: str, palette: str) -> Pixels:
@@ -246,4 +281,4 @@ def sample_events() -> Iterator[SampleEvent]:
     """Every sample in turn, drawn when asked for, the two encodings of events taking turns."""
     for number, sample in enumerate(SAMPLES):
         image, raw = sample.draw(), number % 2 == 1
-        yield SampleEvent(as_event(sample, image, raw=raw), image if raw else None, sample.name)
+        yield SampleEvent(as_event(sample, image, raw=raw), image if raw else None, sample.name, sample.shows)

@@ -1,4 +1,7 @@
-"""Small pictures for the report, as data URIs, from files that a decoder process has already accepted."""
+"""Pictures for the report, as data URIs, from files that a decoder process has already accepted.
+
+One size serves both views: the page shows it small, and enlarged on a click.
+"""
 
 import base64
 import io
@@ -6,7 +9,7 @@ from typing import Final, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-LONGEST_PX: Final = 160
+LONGEST_PX: Final = 512
 _MOST_PIXELS: Final = 25_000_000
 _FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 _PAPER_PX: Final = 8
@@ -22,7 +25,7 @@ class Thumbnail(NamedTuple):
 
 
 def thumbnail(data: bytes) -> Thumbnail | None:
-    """A JPEG of at most 160 px on its longest side, from the first frame; None where that cannot be made."""
+    """A JPEG of at most 512 px on its longest side, from the first frame; None where that cannot be made."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > _MOST_PIXELS:

@@ -94,6 +94,9 @@ def test_folders_are_searched_and_missing_paths_named(tmp_path: Path) -> None:
     inner, outer = write(tmp_path / "sub", "b.png", b""), write(tmp_path, "a.png", b"")
     assert files_of([tmp_path]) == [outer, inner]
     assert files_of([inner, outer]) == [inner, outer]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigurationError, match="empty holds no files"):
+        files_of([outer, tmp_path / "empty"])
     with pytest.raises(ConfigurationError, match=r"nowhere\.png: no such file or folder"):
         files_of([outer, tmp_path / "nowhere.png"])
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from moderation.events import Decision, ImageEvent, Status, Surface, Verdict
 from stream.demo.canvas import gradient
 from stream.demo.encodings import cut_out, gif, jpeg, png
 from stream.demo.explain import evidence, rule, why
-from stream.demo.report import Judged, Rejected, Run, write_report
+from stream.demo.judged import Judged, Misses
+from stream.demo.report import Rejected, Run, write_report
 from stream.demo.samples import sample_events
 from stream.demo.thumbnails import LONGEST_PX, thumbnail
 from tests.demo.decisions import MODEL, NOW, decision, reason
@@ -56,6 +58,7 @@ def run_of(images: list[Judged], rejected: tuple[Rejected, ...] = ()) -> Run:
         broker="apache-kafka",
         policies="policies",
         model=MODEL,
+        misses=Misses.count(images),
     )
 
 
@@ -128,7 +131,7 @@ def test_odd_names_are_written(tmp_path: Path, name: str) -> None:
 def test_thumbnails_are_small_and_say_what_they_were_made_from() -> None:
     small = thumbnail(picture())
     assert small is not None
-    assert (small.width, small.height) == (LONGEST_PX, 50)
+    assert (small.width, small.height) == (LONGEST_PX, 160)
     assert small.original == "PNG 640 × 200"
     animated = thumbnail(
         gif([gradient((40, 40), (0, 0, 0), (9, 9, 9)), gradient((40, 40), (255, 0, 0), (9, 9, 9))], 100)
@@ -183,3 +186,63 @@ def test_in_a_real_browser_the_script_runs_and_the_hostile_name_does_not(report:
     assert "3 of 3 images</output>" in dom, "the filter script did not run under the page's own policy"
     assert "<title>Adjudicate: 3 images" in dom
     assert '<form class="filters" id="filters">' in dom
+
+
+def known(name: str, shows: tuple[str, ...], **verdicts: tuple[Verdict, Verdict]) -> Judged:
+    """An image whose content is known: client → the verdict, and the expected one."""
+    decisions = [decision(name, client, got) for client, (got, _) in verdicts.items()]
+    wanted = {client: expected for client, (_, expected) in verdicts.items()}
+    return replace(judged(name, *decisions, image=picture()), shows=shows, expected=wanted)
+
+
+BOTH = [
+    known("cup.png", (), family=(Verdict.REVIEW, Verdict.ALLOW), games=(Verdict.ALLOW, Verdict.ALLOW)),
+    known("vote.png", ("political",), family=(Verdict.ALLOW, Verdict.BLOCK)),
+]
+
+
+def test_misses_are_counted_and_marked_beside_the_verdict(tmp_path: Path) -> None:
+    assert Misses.count([*BOTH, *images()]) == Misses(known=3, milder=1, stricter=1)
+    write_report(tmp_path / "r.html", run_of(BOTH), iter(BOTH))
+    html = (tmp_path / "r.html").read_text()
+    assert html.count("miss: expected allow") == 1
+    assert html.count("miss: expected block") == 1
+    assert html.count("as expected</span>") == 1
+    assert "shows none of the labels" in html
+    assert "shows political" in html
+    assert "1 of 3 decisions on images with a known content are as expected; 1 are milder and 1 stricter" in html
+
+
+def test_an_image_whose_content_nobody_knows_has_no_expectation(report: Path) -> None:
+    html = report.read_text()
+    for trace in ('class="expected', "data-miss", "/ expected", "As expected", '<select name="misses"'):
+        assert trace not in html
+
+
+def test_images_are_sorted_by_the_worst_verdict_then_the_highest_score() -> None:
+    mild = judged("mild", decision("m", "family", Verdict.ALLOW))
+    asked = judged("asked", decision("a", "family", Verdict.REVIEW))
+    twice = judged("twice", decision("t", "family", Verdict.BLOCK), decision("t", "games", Verdict.BLOCK))
+    once = judged("once", decision("o", "family", Verdict.BLOCK), decision("o", "games", Verdict.ALLOW))
+    ranked = sorted([mild, once, asked, twice], key=lambda image: image.severity, reverse=True)
+    assert [image.name for image in ranked] == ["twice", "once", "asked", "mild"]
+
+
+CLICK = """
+document.title = (() => {
+  const buttons = [...document.querySelectorAll(".enlarge")].filter((b) => getComputedStyle(b).display !== "none");
+  buttons[0].click();
+  const large = document.getElementById("large");
+  return `${buttons.length} shown, open ${large.open}, ${large.querySelector("p").textContent}`;
+})();
+"""
+
+
+def test_a_click_enlarges_what_is_not_blurred(tmp_path: Path) -> None:
+    """In a real browser. The page's own policy forbids any other script, so the click is allowed in a copy."""
+    file = tmp_path / "r.html"
+    shown = [judged("cup.png", decision("c", "family", Verdict.ALLOW), image=picture()), *images()[:1]]
+    write_report(file, run_of(shown), iter(shown))
+    html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", file.read_text())
+    file.write_text(html.replace("</body>", f"<script>{CLICK}</script></body>"))
+    assert "<title>1 shown, open true, cup.png</title>" in dom_in_chromium(file, tmp_path / "profile")

@@ -5,6 +5,7 @@ const images = [...document.querySelectorAll("article.image")];
 
 const wanted = (row, choice) =>
   (!choice.client || row.dataset.client === choice.client) &&
+  (!choice.misses || "miss" in row.dataset) &&
   (!choice.verdict || row.dataset.verdict === choice.verdict);
 
 function filter() {
@@ -18,13 +19,30 @@ function filter() {
       left += row.hidden ? 0 : 1;
     }
     image.hidden =
-      (left === 0 && Boolean(choice.client || choice.verdict)) ||
+      (left === 0 && Boolean(choice.client || choice.verdict || choice.misses)) ||
       !image.dataset.name.includes(name) ||
       (choice.surface !== "" && image.dataset.surface !== choice.surface);
     count += image.hidden ? 0 : 1;
   }
   shown.textContent = `${count} of ${images.length} images`;
 }
+
+const large = document.getElementById("large");
+
+function enlarge(event) {
+  const small = event.currentTarget.closest(".picture").querySelector("img");
+  large.querySelector("img").src = small.src;
+  large.querySelector("img").alt = small.alt;
+  large.querySelector("p").textContent = small.alt;
+  large.showModal();
+}
+
+for (const button of document.querySelectorAll(".enlarge")) {
+  button.hidden = false;
+  button.addEventListener("click", enlarge);
+}
+document.getElementById("close").addEventListener("click", () => large.close());
+large.addEventListener("click", (event) => event.target === large && large.close());
 
 form.hidden = false;
 form.addEventListener("input", filter);
