@@ -34,7 +34,7 @@ class ReplaySummary:
 
 
 def replay(settings: Settings, since: datetime) -> ReplaySummary | None:
-    """Decide again what was scored since then. None where the process was told to stop before the end.
+    """Decide again what was scored since then. None where a signal stopped it before the end.
 
     Serves no metrics: it ends, and its port may be the live worker's. Raises what `run_replay` raises.
     """

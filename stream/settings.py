@@ -111,6 +111,17 @@ class WorkerSettings(Section):
     metrics_host: str = Field("127.0.0.1", description="Address that serves the metrics.")
 
 
+def check_address(url: str) -> str:
+    """`host:port`, as gRPC takes it. Raises ValueError."""
+    scheme, separator, address = url.rpartition("://")
+    if separator:
+        raise ValueError(f"has the scheme {scheme}://; write {address.rstrip('/')} (set triton.tls_ca for TLS)")
+    _, _, port = url.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
+        raise ValueError("ends in no port from 1 to 65535; write host:port, e.g. 127.0.0.1:8001")
+    return url
+
+
 class TritonSettings(Section):
     url: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC endpoint, without a scheme.")
     model: str = Field("brand_safety", description="Name of the model in Triton's repository.")
@@ -127,13 +138,7 @@ class TritonSettings(Section):
     @field_validator("url")
     @classmethod
     def _is_host_and_port(cls, url: str) -> str:
-        scheme, separator, address = url.rpartition("://")
-        if separator:
-            raise ValueError(f"has the scheme {scheme}://; write {address.rstrip('/')} (set tls_ca for TLS)")
-        _, _, port = url.rpartition(":")
-        if not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
-            raise ValueError("ends in no port from 1 to 65535; write host:port, e.g. 127.0.0.1:8001")
-        return url
+        return check_address(url)
 
 
 class RedisSettings(Section):

@@ -45,17 +45,17 @@ def _find_missing(probe: TopicProbe, topics: dict[str, str], stage: str) -> dict
 
 
 def _patiently(ask: Callable[[], set[str]], stage: str) -> set[str]:
-    deadline, is_told = time.monotonic() + _BROKERS_WITHIN_S, False
+    deadline, is_logged = time.monotonic() + _BROKERS_WITHIN_S, False
     while True:
         try:
             return ask()
         except BrokerError as error:
             if time.monotonic() > deadline:
                 raise
-            if not is_told:
+            if not is_logged:
                 log.warning("waiting for the brokers", error=str(error), for_s=_BROKERS_WITHIN_S)
             metrics.WAITING.labels(stage).set(1)
-            is_told = True
+            is_logged = True
             time.sleep(0.2)
 
 

@@ -58,4 +58,15 @@ def classify(
     from stream.demo.present_scores import present_scores
     from stream.settings import read_settings
 
-    present_scores(paths, read_settings(settings).triton, triton, as_json=as_json)
+    url = _checked(triton) if triton else None
+    present_scores(paths, read_settings(settings).triton, url, as_json=as_json)
+
+
+def _checked(triton: str) -> str:
+    from moderation.errors import ConfigurationError
+    from stream.settings import check_address
+
+    try:
+        return check_address(triton)
+    except ValueError as error:
+        raise ConfigurationError(f"--triton {triton} {error}") from error

@@ -20,8 +20,8 @@ def rank(verdict: Verdict) -> int:
 class Judged:
     """One image with the decisions on it, one per client concerned.
 
-    shows:    the labels that a person sees in it; None where nobody said.
-    expected: client → the verdict that right scores would give; empty where nobody said what it shows.
+    shows:    the labels that a person sees in it; None where that is unknown.
+    expected: client → the verdict that right scores would give; empty where `shows` is None.
     """
 
     name: str

@@ -79,8 +79,7 @@ def run_demo(plan: Plan, watcher: Watcher) -> Outcome:
         with running(sandbox, plan.policies, plan.images) as workers, decisions_file.open("wb") as file:
             talk.hold(_outgoing(plan, expected, skipped, watcher), _strays(plan), workers, file, plan.patience_s)
         broker = sandbox.kind
-    shown = [(_judged(item, talk.decisions.get(key, ()), policies), item) for key, item in talk.kept.items()]
-    shown.sort(key=lambda pair: pair[0].severity, reverse=True)
+    shown = _rank(talk, policies)
     images = [image for image, _ in shown]
     run = _summary(ledger, started_at, broker, plan, images)
     report_file = plan.out / "report.html"
@@ -93,7 +92,7 @@ def _prepare(sandbox: Sandbox, watcher: Watcher) -> None:
         watcher.warn(
             f"{' and '.join(sandbox.missing_programs)} not found: this is librdkafka's in-process broker, not Apache "
             "Kafka. It shows the way of an event and proves nothing about delivery. "
-            "For the real one: apt-get install openjdk-17-jre-headless maven"
+            "For the real one: tools/system-packages.sh demo, as root on Debian"
         )
     sandbox.create_topics(TOPICS.every())
     watcher.step("Starting the stages: adjudicate score, adjudicate decide")
@@ -127,6 +126,12 @@ def _outgoing(
 
 def _strays(plan: Plan) -> list[Output]:
     return [] if plan.images else [Output(TOPICS.creatives, b"stray", STRAY_RECORD)]
+
+
+def _rank(talk: Conversation, policies: PolicySet) -> list[tuple[Judged, Outgoing]]:
+    """Every image that was kept, the most severe first."""
+    shown = [(_judged(item, talk.decisions.get(key, ()), policies), item) for key, item in talk.kept.items()]
+    return sorted(shown, key=lambda pair: pair[0].severity, reverse=True)
 
 
 def _judged(item: Outgoing, decisions: Iterable[Decision], policies: PolicySet) -> Judged:

@@ -139,6 +139,13 @@ def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert ran.stderr.decode().split() == f"adjudicate: {missing}: no such file or folder".split()
 
 
+def test_a_model_server_with_a_scheme_is_named(tmp_path: Path) -> None:
+    command = [*CLASSIFY, "--triton", "http://triton:8001", str(tmp_path)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("adjudicate: --triton http://triton:8001 has the scheme http://; write triton:8001")
+
+
 def test_a_stage_that_dies_is_reported_with_its_last_words(tmp_path: Path) -> None:
     leash = Leash()
     dying = [sys.executable, "-c", "print('the policy folder is empty'); raise SystemExit(2)"]
