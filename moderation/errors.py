@@ -10,6 +10,7 @@ AdjudicateError
 │   │   └── ModelUnreadable   its answer cannot be read: it is broken or being swapped, so the same
 │   ├── ModelOverloaded       it refused for load or exceeded the deadline: wait and try again
 │   └── ModelRejected         it answered that the request is wrong: trying again will not help
+├── PositionLost              where to read on cannot be known: a person must say it
 ├── BrokerError               Kafka cannot take or give records
 │   ├── TransactionAborted    this transaction is gone, the producer lives: seek back and go on
 │   └── ProducerLost          the producer is fenced, fatal or in doubt: discard it
@@ -75,6 +76,10 @@ class ModelRejected(ModelError):
 
 class BrokerError(AdjudicateError):
     """Kafka cannot take or give records."""
+
+
+class PositionLost(AdjudicateError):
+    """A group's position in a partition cannot be established, and another try will not help."""
 
 
 class TransactionAborted(BrokerError):

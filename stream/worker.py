@@ -144,6 +144,7 @@ class Worker:
         try:
             if self._must_rewind:
                 self._rewind()
+            self._start_partitions()
             self._take()
             self._write_done()
             self._commit_if_due()
@@ -151,6 +152,14 @@ class Worker:
             self._after_abort(error)
         except ProducerLost as error:
             self._after_loss(error)
+
+    def _start_partitions(self) -> None:
+        """0. Start new partitions; where the group begins with them, its first offsets are committed next."""
+        if self._must_rewind:
+            return
+        if begins := self._source.start_assigned():
+            self._begin()
+            self._unsent_offsets.update(begins)
 
     def _take(self) -> None:
         """1. Read a batch and give it to the stage, unless enough is in flight already."""
@@ -358,13 +367,10 @@ class Worker:
             time.sleep(seconds)
 
     def _rewind(self) -> None:
-        try:
-            self._source.rewind()
-        except BrokerError as error:
-            log.warning("cannot rewind yet", error=str(error))
+        if self._source.rewind():
+            self._must_rewind = False
+        else:
             self._source.take(1, 0.1)
-            return
-        self._must_rewind = False
 
     def _forget_in_flight(self) -> None:
         for batch in self._in_flight:

@@ -31,6 +31,7 @@ class Broker:
         self.sent: list[tuple[str, bool]] = []
         self.visible: list[str] = []
         self.offsets: dict[Position, int] = {}
+        self.begins: dict[Position, int] = {}
         self.calls: list[str] = []
         self.too_large: set[str] = set()
         self._refusals: list[Refusal] = []
@@ -44,8 +45,13 @@ class Broker:
             return []
         return self.script.pop(0)()[:most]
 
-    def rewind(self) -> None:
+    def rewind(self) -> bool:
         self.calls.append("rewind")
+        return True
+
+    def start_assigned(self) -> Mapping[Position, int]:
+        begins, self.begins = self.begins, {}
+        return begins
 
     def owned(self, batch: list[Record]) -> list[Record]:
         return batch
@@ -124,6 +130,14 @@ def test_records_are_written_and_committed_in_one_transaction(broker: Broker) ->
     run(broker, records(0), records(1, 3))
     assert broker.visible == ["0", "1", "2", "3"]
     assert broker.offsets == {("in", 0): 4}
+
+
+def test_where_the_group_begins_is_committed_before_anything_is_read(broker: Broker) -> None:
+    broker.begins = {("in", 0): 7, ("in", 1): 0}
+    run(broker, [], records(7))
+    assert broker.calls[:2] == ["commit", "commit"]
+    assert broker.offsets == {("in", 0): 8, ("in", 1): 0}
+    assert broker.visible == ["7"]
 
 
 def test_a_record_read_just_before_its_partition_is_revoked_is_not_written(broker: Broker) -> None:

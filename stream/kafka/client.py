@@ -12,6 +12,7 @@ from moderation.errors import (
     AdjudicateError,
     BrokerError,
     ConfigurationError,
+    PositionLost,
     ProducerLost,
     TransactionAborted,
 )
@@ -56,7 +57,7 @@ def made(kind: Callable[..., Client], settings: KafkaSettings, name: str, entrie
 
 SHUT_OUT: Final = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
 _FENCED: Final = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
-_FORBIDDEN: Final = {
+FORBIDDEN: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
@@ -73,7 +74,7 @@ def translated(error: KafkaException) -> AdjudicateError:
     missing are for somebody to give: no other try would help.
     """
     cause: KafkaError = error.args[0]
-    if cause.code() in _FORBIDDEN:
+    if cause.code() in FORBIDDEN:
         return not_allowed(cause)
     if cause.txn_requires_abort() and cause.code() != KafkaError._TIMED_OUT:
         return TransactionAborted(str(cause))
@@ -87,7 +88,10 @@ def is_notice(message: Message) -> bool:
     error = message.error()
     if error is None:
         return False
-    if error.code() in _FORBIDDEN:
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:
+        place = f"{message.topic()}/{message.partition()}"
+        raise PositionLost(f"{place} cannot be read from offset {message.offset()} on: {error.str()}")
+    if error.code() in FORBIDDEN:
         raise not_allowed(error)
     if error.fatal() or error.code() in _ENDING:
         raise BrokerError(f"the consumer cannot go on: {error}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 Position = tuple[str, int]
 """A topic and a partition."""
@@ -32,3 +33,13 @@ class Output:
     key: bytes
     value: bytes
     headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What a commit of offsets carries: proof of membership in the group, and each topic's claim
+    (`stream.kafka.positions`).
+    """
+
+    proof: Any
+    claims: Mapping[str, int]

@@ -19,7 +19,8 @@ from stream.kafka.client import (
     made,
     translated,
 )
-from stream.kafka.records import Output, Position
+from stream.kafka.positions import metadata_of
+from stream.kafka.records import Membership, Output, Position
 from stream.settings import KafkaSettings
 
 _GRACE_S: Final = 3.0
@@ -114,13 +115,16 @@ class Sink:
         if alone:
             self._flush()
 
-    def commit(self, offsets: Mapping[Position, int], membership: Any) -> None:
+    def commit(self, offsets: Mapping[Position, int], membership: Membership) -> None:
         """Offsets (the next to read) and records become visible together, or not at all.
 
         Raises TransactionAborted or ProducerLost; after the latter the outcome is not known.
         """
-        positions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-        self._call(self._producer.send_offsets_to_transaction, positions, membership, self._timeout_s)
+        places = [
+            TopicPartition(topic, partition, offset, metadata=metadata_of(membership.claims.get(topic, 0)))
+            for (topic, partition), offset in offsets.items()
+        ]
+        self._call(self._producer.send_offsets_to_transaction, places, membership.proof, self._timeout_s)
         self._call(self._producer.commit_transaction, self._timeout_s)
         if self._failures:
             raise ProducerLost(f"committed although a record was refused: {self._failures[0]}")

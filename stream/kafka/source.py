@@ -1,18 +1,30 @@
-"""A member of a consumer group."""
+"""A member of a consumer group.
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+The group assigns partitions; this member starts each at a position that it has established itself
+(`stream.kafka.positions`), in a later call. librdkafka is never left to find a position.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
-from moderation.errors import BrokerError
+from moderation.errors import BrokerError, PositionLost
 from stream.kafka.client import is_notice, made, names_of, partitions_of, positions_of, record_of
+from stream.kafka.lookup import Found, Lookup
 from stream.kafka.orphans import OrphanWatch
-from stream.kafka.records import Position, Record
+from stream.kafka.positions import remedy
+from stream.kafka.records import Membership, Position, Record
 from stream.settings import KafkaSettings
 
 log = structlog.get_logger()
+
+_ASK_AGAIN_S: Final = 0.05
+_AFTER_FAILURE_S: Final = 0.25
+_EVERYTHING: Final = 10_000
 
 
 class Listener(Protocol):
@@ -38,9 +50,13 @@ class Source:
         listener: Listener,
     ) -> None:
         self._listener = listener
-        self._membership: Any = None
+        self._group = group
+        self._proof: Any = None
         self._member_id = ""
+        self._claims: dict[str, int] = {}
         self._assigned: set[Position] = set()
+        self._started: set[Position] = set()
+        self._ask_after = 0.0
         self._paused: set[Position] = set()
         self._at_end: set[Position] = set()
         self._is_closing = False
@@ -61,7 +77,7 @@ class Source:
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "isolation.level": "read_committed",
-                "auto.offset.reset": "earliest",
+                "auto.offset.reset": "error",
                 "enable.partition.eof": True,
                 "fetch.queue.backoff.ms": 10,
                 "fetch.wait.max.ms": 100,
@@ -71,6 +87,8 @@ class Source:
             },
         )
         self._topics = list(topics)
+        admin = made(AdminClient, settings, "group", {})
+        self._lookup = Lookup(group, self._consumer, admin, settings.request_timeout_s)
         self._join()
         self._orphans = OrphanWatch(settings, group, topics, lambda: self._member_id)
         if instance:
@@ -82,13 +100,40 @@ class Source:
         )
 
     @property
-    def membership(self) -> Any:
+    def membership(self) -> Membership:
         """Proof of membership as of the last rebalance this thread has seen; a transaction carries it.
 
         Not asked for at commit time: a member that is just losing its partitions would then commit with
         a proof that says nothing, and the broker would take it.
         """
-        return self._membership
+        return Membership(self._proof, self._claims)
+
+    def start_assigned(self) -> Mapping[Position, int]:
+        """Start what is assigned and whose position is established by now.
+
+        Returns the first offsets of partitions that nobody in the group has begun. They must be committed
+        before, or with, what is read. Raises PositionLost.
+        """
+        if self._assigned <= self._started or time.monotonic() < self._ask_after:
+            return {}
+        self._ask_after = time.monotonic() + _ASK_AGAIN_S
+        try:
+            found = self._lookup.find(self._assigned - self._started)
+            self._start(found)
+        except (BrokerError, KafkaException) as error:
+            log.warning("positions are not known yet", error=str(error))
+            self._ask_after = time.monotonic() + _AFTER_FAILURE_S
+            return {}
+        return found.begins
+
+    def _start(self, found: Found) -> None:
+        if not found.starts:
+            return
+        starts = [TopicPartition(topic, number, offset) for (topic, number), offset in sorted(found.starts.items())]
+        self._consumer.incremental_assign(starts)
+        self._started |= found.starts.keys()
+        self._claims |= found.claims
+        log.info("reading on", positions=_shown(found.starts), begun=_shown(found.begins))
 
     def take(self, most: int, timeout_s: float) -> list[Record]:
         """Up to `most` records, waiting at most `timeout_s` for them to gather.
@@ -104,7 +149,7 @@ class Source:
             raise BrokerError(f"cannot consume: {error}") from error
         records = []
         for message in messages:
-            if not (self._is_end(message) or is_notice(message)):
+            if not (self._is_end(message) or self._is_notice(message)):
                 records.append(record_of(message))
                 self._at_end.discard(records[-1].position)
         # A rebalance served inside this very call may have taken a partition whose records came before it.
@@ -120,35 +165,49 @@ class Source:
 
     def pause(self) -> None:
         """Stop fetching. Prefetched records are thrown away, so this is for waits of seconds."""
-        if new := self._assigned - self._paused:
+        if new := self._started - self._paused:
             self._consumer.pause(partitions_of(new))
             self._paused |= new
 
     def resume(self) -> None:
         if self._paused:
-            self._consumer.resume(partitions_of(self._paused & self._assigned))
+            self._consumer.resume(partitions_of(self._paused & self._started))
             self._paused.clear()
 
-    def rewind(self) -> None:
-        """Back to the committed offsets of every assigned partition.
+    def rewind(self) -> bool:
+        """Stop every partition; `start_assigned` starts each where the group then stands. False: call it again.
 
-        Given up and taken again, rather than `seek`: that waits without end where a rebalance overtakes it,
-        while a partition taken anew starts at its committed offset, asked for until the brokers say it.
-        Raises BrokerError; call it again then.
+        Not `seek`: that waits without end where a rebalance overtakes it. A rebalance that waits to be served
+        is answered by this very stop, so it is served at once, while nothing is in flight.
         """
         self.resume()
+        self._ask_after = 0.0
         try:
-            self._consumer.incremental_unassign(self._consumer.assignment())
-            self._consumer.incremental_assign(partitions_of(self._assigned))
+            self._stop(self._started)
         except KafkaException as error:
-            raise BrokerError(f"cannot go back to the committed offsets: {error}") from error
+            log.warning("cannot go back to the committed offsets yet", error=str(error))
+            return False
+        for message in self._consumer.consume(_EVERYTHING, 0):
+            self._is_notice(message)
         self._at_end.clear()
+        return True
+
+    def _stop(self, positions: Iterable[Position]) -> None:
+        going = self._started & set(positions)
+        self._consumer.incremental_unassign(partitions_of(going))
+        self._started -= going
 
     def close(self) -> None:
         """Leave. What is in flight must have been settled before: rebalances on the way out are not told."""
         self._is_closing = True
         self._orphans.close()
         self._consumer.close()
+
+    def _is_notice(self, message: Message) -> bool:
+        try:
+            return is_notice(message)
+        except PositionLost as error:
+            raise PositionLost(f"group {self._group}: {error}. {remedy(self._group, str(message.topic()))}") from None
 
     def _is_end(self, message: Message) -> bool:
         error = message.error()
@@ -158,32 +217,33 @@ class Source:
         return True
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # The group may go on; these are started once their positions are established.
+        consumer.incremental_assign([])
         if self._is_closing:
             return
         log.info("partitions assigned", partitions=names_of(partitions))
         self._assigned |= positions_of(partitions)
-        self._membership = consumer.consumer_group_metadata()
+        self._ask_after = 0.0
+        self._proof = consumer.consumer_group_metadata()
         # Kept: the consumer itself must not be asked by another thread while it closes.
         self._member_id = consumer.memberid() or ""
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if self._is_closing:
-            return
-        membership = consumer.consumer_group_metadata()
-        if not consumer.memberid():
-            # Expelled since the brokers asked for them: this proof says nothing and would be believed.
-            self._on_lost(consumer, partitions)
-            return
-        log.info("partitions revoked", partitions=names_of(partitions))
-        self._membership = membership
-        self._listener.on_revoked()
+        if not self._is_closing:
+            proof = consumer.consumer_group_metadata()
+            if not consumer.memberid():
+                # Expelled since the brokers asked for them: this proof says nothing and would be believed.
+                self._on_lost(consumer, partitions)
+                return
+            log.info("partitions revoked", partitions=names_of(partitions))
+            self._proof = proof
+            self._listener.on_revoked()
         self._forget(partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        if self._is_closing:
-            return
-        log.warning("partitions lost", partitions=names_of(partitions))
-        self._listener.on_lost()
+        if not self._is_closing:
+            log.warning("partitions lost", partitions=names_of(partitions))
+            self._listener.on_lost()
         self._forget(partitions)
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
@@ -191,6 +251,11 @@ class Source:
         if paused := self._paused & gone:
             # Else they would still be paused when they come back.
             self._consumer.resume(partitions_of(paused))
+        self._stop(gone)
         self._assigned -= gone
         self._paused -= gone
         self._at_end -= gone
+
+
+def _shown(positions: Mapping[Position, int]) -> dict[str, int]:
+    return {f"{topic}/{number}": offset for (topic, number), offset in sorted(positions.items())}

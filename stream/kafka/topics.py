@@ -10,6 +10,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from moderation.errors import BrokerError
 from stream.kafka.client import is_notice, made, partitions_of, record_of
+from stream.kafka.positions import metadata_of
 from stream.kafka.records import Output, Position, Record
 from stream.settings import KafkaSettings
 
@@ -59,19 +60,34 @@ def start_group_at(settings: KafkaSettings, group: str, topic: str, moment_ms: i
 
     A group that has begun goes on where it was. Raises BrokerError.
     """
-    consumer = made(Consumer, settings, "replay", {"group.id": group, "enable.auto.commit": False})
+    own = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed"}
+    consumer = made(Consumer, settings, "replay", own)
     try:
         timeout_s = settings.request_timeout_s
         places = partitions_of(every_partition(consumer, [topic], timeout_s))
-        if any(place.offset >= 0 for place in consumer.committed(places, timeout=timeout_s)):
+        if _has_begun(consumer.committed(places, timeout=timeout_s)):
             return
         asked = [TopicPartition(place.topic, place.partition, moment_ms) for place in places]
         found = consumer.offsets_for_times(asked, timeout=timeout_s)
-        consumer.commit(offsets=[_or_end(consumer, place, timeout_s) for place in found], asynchronous=False)
+        offsets = [_or_end(consumer, place, timeout_s) for place in found]
+        consumer.commit(offsets=[_claimed(place, len(offsets)) for place in offsets], asynchronous=False)
     except KafkaException as error:
         raise BrokerError(f"cannot place group {group} on {topic}: {error}") from error
     finally:
         consumer.close()
+
+
+def _has_begun(committed: Iterable[TopicPartition]) -> bool:
+    """Whether the group has an offset. Raises KafkaException where that cannot be known."""
+    places = list(committed)
+    for place in places:
+        if place.error is not None:
+            raise KafkaException(place.error)
+    return any(place.offset >= 0 for place in places)
+
+
+def _claimed(place: TopicPartition, partitions: int) -> TopicPartition:
+    return TopicPartition(place.topic, place.partition, place.offset, metadata=metadata_of(partitions))
 
 
 def _or_end(consumer: Consumer, place: TopicPartition, timeout_s: float) -> TopicPartition:
@@ -154,6 +170,8 @@ def read_committed(
             "group.id": "adjudicate-reader",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
+            # Records deleted while they are read are named; the default would skip to the end.
+            "auto.offset.reset": "error",
             "enable.partition.eof": True,
             "fetch.queue.backoff.ms": 10,
             "fetch.wait.max.ms": 50,

@@ -1,0 +1,94 @@
+"""Asks the brokers where a group stands, for `stream.kafka.positions` to decide."""
+
+from collections.abc import Iterable, Mapping, Set
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from moderation.errors import BrokerError
+from stream.kafka.client import FORBIDDEN, not_allowed, partitions_of
+from stream.kafka.positions import Committed, claim_in, plan_topic
+from stream.kafka.records import Position
+from stream.kafka.topics import every_partition
+
+log = structlog.get_logger()
+
+_LONGEST_ANSWER_S: Final = 2.0
+"""The thread that asks also polls: it had better ask again than wait long."""
+
+
+@dataclass(slots=True)
+class Found:
+    """Where to start reading, what to commit as begun, and each topic's claim."""
+
+    starts: dict[Position, int] = field(default_factory=dict)
+    begins: dict[Position, int] = field(default_factory=dict)
+    claims: dict[str, int] = field(default_factory=dict)
+
+
+class Lookup:
+    """Stable committed offsets and first offsets, with the clients given."""
+
+    def __init__(self, group: str, consumer: Consumer, admin: AdminClient, timeout_s: float) -> None:
+        self._group = group
+        self._consumer = consumer
+        self._admin = admin
+        self._timeout_s = min(timeout_s, _LONGEST_ANSWER_S)
+
+    def find(self, owned: Set[Position]) -> Found:
+        """Positions for those of the `owned` partitions that have one by now.
+
+        Raises PositionLost, and BrokerError where it is worth asking again.
+        """
+        try:
+            return self._find(owned)
+        except FutureTimeout:
+            raise BrokerError("the group coordinator does not answer") from None
+        except KafkaException as error:
+            if error.args[0].code() in FORBIDDEN:
+                raise not_allowed(error.args[0]) from error
+            raise BrokerError(str(error)) from error
+
+    def _find(self, owned: Set[Position]) -> Found:
+        found = Found()
+        committed = self._committed(self._every_partition(owned))
+        for topic in sorted({topic for topic, _ in owned}):
+            numbers = {number for name, number in owned if name == topic}
+            of_topic = {number: each for (name, number), each in committed.items() if name == topic}
+            plan = plan_topic(self._group, topic, numbers, of_topic)
+            found.starts |= {(topic, number): offset for number, offset in plan.starts.items()}
+            found.begins |= {(topic, number): self._first_offset(topic, number) for number in plan.begins}
+            found.claims[topic] = plan.claim
+        found.starts |= {place: offset for place, offset in found.begins.items() if place in owned}
+        return found
+
+    def _every_partition(self, owned: Set[Position]) -> set[Position]:
+        """Of the topics concerned. Metadata may be older than an assignment."""
+        topics = sorted({topic for topic, _ in owned})
+        return every_partition(self._consumer, topics, self._timeout_s) | owned
+
+    def _committed(self, places: Set[Position]) -> Mapping[Position, Committed | None]:
+        """What is committed. A partition the answer leaves out, or has an error for, is not established."""
+        request = ConsumerGroupTopicPartitions(self._group, partitions_of(sorted(places)))
+        asked = self._admin.list_consumer_group_offsets([request], require_stable=True, request_timeout=self._timeout_s)
+        answer = asked[self._group].result(self._timeout_s + 1).topic_partitions
+        return dict.fromkeys(places) | dict(_read(answer))
+
+    def _first_offset(self, topic: str, number: int) -> int:
+        low, _ = self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=self._timeout_s)
+        return int(low)
+
+
+def _read(answer: Iterable[TopicPartition]) -> Iterable[tuple[Position, Committed]]:
+    for place in answer:
+        if place.error is not None:
+            log.debug(
+                "position not established yet", partition=f"{place.topic}/{place.partition}", why=str(place.error)
+            )
+        else:
+            offset = place.offset if place.offset >= 0 else None
+            yield (place.topic, place.partition), Committed(offset, claim_in(place.metadata))
