@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from moderation.errors import ProducerLost, TransactionAborted
-from stream import worker as worker_module
 from stream.kafka import Output, Position, Record, Refusal
-from stream.settings import Settings, WorkerSettings
-from stream.worker import Outputs, Worker
+from stream.settings import Settings
+from stream.worker import Outputs, Worker, loop, producers, transaction
 
 Script = list[Callable[[], list[Record]]]
 
@@ -115,8 +114,8 @@ class Echo:
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     broker = Broker()
-    monkeypatch.setattr(worker_module, "Source", lambda *_, **__: broker)
-    monkeypatch.setattr(worker_module, "Sink", lambda *_, **__: broker)
+    monkeypatch.setattr(loop, "Source", lambda *_, **__: broker)
+    monkeypatch.setattr(producers, "Sink", lambda *_, **__: broker)
     broker.worker = Worker(Settings(instance="w"), Echo())
     return broker
 
@@ -228,8 +227,8 @@ def test_a_transaction_that_holds_much_is_committed_before_more_is_written(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else one might never be flushed in time, and the same records be read again for ever."""
-    monkeypatch.setattr(worker_module, "_TRANSACTION_BYTES", 3)
-    monkeypatch.setattr(worker_module.Worker, "_commit_if_due", lambda _: None)
+    monkeypatch.setattr(transaction, "MOST_BYTES", 3)
+    monkeypatch.setattr(Worker, "_commit_if_due", lambda _: None)
     run(broker, records(0), records(1), records(2), records(3), records(4), records(5))
     assert broker.calls.count("commit") == 2
     assert broker.visible == ["0", "1", "2", "3", "4", "5"]
@@ -239,7 +238,7 @@ def test_what_is_in_flight_at_the_stop_has_its_time_and_no_more(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Echo, "submit", lambda *_: Future())
-    broker.worker._settings = Settings(instance="w", worker=WorkerSettings(stop_within_s=0.2))
+    broker.worker._stop.within_s = 0.2
     stopped: list[float] = []
 
     def told_to_stop() -> list[Record]:
