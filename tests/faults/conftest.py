@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from tests.faults.evidence import pytest_runtest_makereport  # noqa: F401 - a hook
 from tests.faults.run import Run
 from tests.faults.stack import Stack
 from tests.faults.zygote import Zygote

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import yaml
 from confluent_kafka import IsolationLevel, TopicPartition
@@ -20,10 +20,12 @@ from moderation.events import Decision
 from moderation.policy import PolicySet
 from moderation.policy import load as load_policies
 from stream.cli.verify import examine
+from stream.findings_summary import summarize
 from stream.history import ClientsOf, History, Topics, clients_by_policies
 from stream.kafka import create_topics, read_committed
 from stream.settings import Settings, TopicSettings, read_settings
 from stream.verify import Findings
+from tests.faults import evidence
 from tests.faults.load import CLIENTS, Load
 from tests.faults.stack import Stack
 from tests.faults.supervisor import Supervisor
@@ -107,11 +109,25 @@ class Outcome:
 
 
 class Run:
-    """Use as a context manager; `settings` may be overridden by section."""
+    """Use as a context manager; `settings` may be overridden by section.
 
-    def __init__(self, stack: Stack, directory: Path, zygote: Zygote | None = None, **sections: dict[str, Any]) -> None:
+    is_shared: other runs use the same servers now, so they are left as they are.
+    """
+
+    open_runs: ClassVar[list["Run"]] = []
+
+    def __init__(
+        self,
+        stack: Stack,
+        directory: Path,
+        zygote: Zygote | None = None,
+        *,
+        is_shared: bool = False,
+        **sections: dict[str, Any],
+    ) -> None:
         self.stack = stack
         self._zygote = zygote
+        self._is_shared = is_shared
         self._loads = 0
         self.name = uuid.uuid4().hex[:6]
         self.directory = directory
@@ -124,18 +140,28 @@ class Run:
         self.settings: Settings = read_settings(self.settings_file)
         self.supervisor: Supervisor
         self.watch = Watch(self.settings)
+        self._evidence: Path | None = None
 
     def __enter__(self) -> Self:
         replication = len(self.stack.sandbox.kafka)
         create_topics(self.settings.kafka, self.settings.topics.every(), partitions=4, replication=min(3, replication))
         self.supervisor = Supervisor(self.directory, self.settings_file, self.name, self._zygote)
         self.watch.start()
+        self.open_runs.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.open_runs.remove(self)
         self.supervisor.stop()
         self.watch.stop()
-        self.stack.heal()
+        if not self._is_shared:
+            self.stack.heal()
+
+    def keep_evidence(self, findings: str) -> Path:
+        """Everything that explains a failure, as it is at the first call. Returns the folder."""
+        if self._evidence is None:
+            self._evidence = evidence.keep(self, findings)
+        return self._evidence
 
     def write_policy(self, client: str, version: str = "1", **fields: Any) -> None:
         content = {"client": client, "version": version, "suitability": "medium", **fields}
@@ -194,15 +220,15 @@ class Run:
     def readers_pass_in_s(self, *topics: str) -> float:
         """How long until committed readers can see all that stands in these topics now: an open transaction
         would hold them back until it times out."""
-        started, written = time.monotonic(), self._ends(topics, IsolationLevel.READ_UNCOMMITTED)
+        started, written = time.monotonic(), self.ends(topics, IsolationLevel.READ_UNCOMMITTED)
         while time.monotonic() - started < LIVENESS_S:
-            stable = self._ends(topics, IsolationLevel.READ_COMMITTED)
+            stable = self.ends(topics, IsolationLevel.READ_COMMITTED)
             if all(stable[place] >= end for place, end in written.items()):
                 return time.monotonic() - started
             time.sleep(0.05)
         return LIVENESS_S
 
-    def _ends(self, topics: Sequence[str], isolation: IsolationLevel) -> dict[tuple[str, int], int]:
+    def ends(self, topics: Sequence[str], isolation: IsolationLevel) -> dict[tuple[str, int], int]:
         admin = self.stack.admin
         places = [
             TopicPartition(topic, partition)
@@ -221,7 +247,9 @@ class Run:
     ) -> Outcome:
         """The outcome, after asserting that the promise was kept."""
         outcome = self.outcome(fault_end, load, clients=clients, wait_s=wait_s)
-        assert outcome.findings.are_none, f"{outcome.findings}\n{outcome}"
+        if not outcome.findings.are_none:
+            summary = f"{summarize(outcome.history, outcome.findings)}\n{outcome}"
+            raise AssertionError(f"{summary}\nevidence: {self.keep_evidence(summary)}")
         assert outcome.history.decided.total() > load.sent
         assert self.watch.wrong_scores == []
         return outcome

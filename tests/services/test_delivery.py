@@ -5,17 +5,19 @@ Every fault, on three brokers: `make faults`.
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stream.kafka import produce_all
 from stream.sandbox import Sandbox
+from stream.verify import judge
+from tests.faults.delivery import kill_and_stop
+from tests.faults.evidence import FOLDER_VARIABLE
 from tests.faults.load import Events
 from tests.faults.run import Run
 from tests.faults.stack import Stack
@@ -40,19 +42,10 @@ def verify(run: Run, *options: str) -> tuple[int, dict[str, object]]:
 
 
 def test_nothing_is_lost_or_doubled_whatever_dies(run: Run) -> None:
-    run.workers(scorers=2, deciders=1)
-    with run.load(per_s=60) as load:
-        run.supervisor.hurt("s0", signal.SIGKILL)
-        run.await_decisions()
-        run.supervisor.hurt("d0", signal.SIGKILL)
-        run.await_decisions()
-        started = time.monotonic()
-        code = run.supervisor.remove("s1", signal.SIGTERM)
-        stopped_in_s = time.monotonic() - started
-        run.await_decisions()
-    assert code == 0
-    assert stopped_in_s < 10
-    run.judged(started, load)
+    stopped = kill_and_stop(run)
+    assert stopped.code == 0
+    assert stopped.took_s < 10
+    run.judged(stopped.at, stopped.load)
     code, report = verify(run, "--policies", str(run.policies))
     assert (code, report["ok"]) == (0, True)
     # And the checker is not blind: without its decisions every event is missing.
@@ -83,3 +76,32 @@ def test_the_command_itself_scores_decides_and_stops(run: Run) -> None:
             log.close()
     assert (code, report["ok"]) == (0, True)
     assert codes == [0, 0]
+
+
+def test_what_explains_a_failure_is_kept_in_one_folder(
+    run: Run, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("evidence")))
+    run.workers(scorers=1, deciders=1)
+    with run.load() as load:
+        pass
+    outcome = run.judged(0.0, load)
+    topics, group = run.settings.topics, run.group("score")
+    lost, *rest = outcome.history.decided
+    doubled = rest[0]
+    outcome.history.decided[doubled] += 1
+    del outcome.history.decided[lost]
+    monkeypatch.setattr(run, "outcome", lambda *_, **__: replace(outcome, findings=judge(outcome.history)))
+    with pytest.raises(AssertionError, match="evidence: ") as failure:
+        run.judged(0.0, load)
+    text = str(failure.value)
+    assert text.startswith(f"missing: 1; first event_id={lost[0]}")
+    assert "may be late only" in text
+    assert f"doubled: 1; first event_id={doubled[0]}" in text
+    folder = Path(text.rsplit("evidence: ", 1)[1])
+    assert "reading on" in (folder / "workers" / "s0.log").read_text()
+    assert (folder / "kafka-broker-1.log").is_file()
+    groups = json.loads((folder / "groups.json").read_text())
+    assert '{"begun": 4}' in groups[group]["stable offsets"][f"{topics.pages}/0"]
+    assert json.loads((folder / "ends.json").read_text())[f"{topics.scores}/0"]["end"] > 0
+    assert f'{group} {topics.pages}/0 -> 0 {{"begun": 4}}\n' in (folder / "commits.txt").read_text()
