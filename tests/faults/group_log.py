@@ -9,6 +9,8 @@ from confluent_kafka import Message
 _OFFSET_KEYS: Final = (0, 1)
 _WITH_EPOCH: Final = 3
 """From this version of a value on, the leader's epoch follows the offset."""
+_COMPACT: Final = 4
+"""From this version of a value on, a text's length is one more than it is, as a varint."""
 
 
 class Commit(NamedTuple):
@@ -42,8 +44,17 @@ def commit_of(message: Message) -> Commit | None:
 
 def _value(value: bytes) -> tuple[int, str]:
     version, offset = struct.unpack_from(">hq", value)
-    metadata, _ = _text(value, 14 if version >= _WITH_EPOCH else 10)
-    return offset, metadata
+    at = 14 if version >= _WITH_EPOCH else 10
+    return offset, _compact(value, at) if version >= _COMPACT else _text(value, at)[0]
+
+
+def _compact(data: bytes, at: int) -> str:
+    length, shift = 0, 0
+    while True:
+        length |= (data[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if data[at - 1] < 0x80:
+            return data[at : at + length - 1].decode(errors="replace")
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:

@@ -1,0 +1,302 @@
+"""Stands for `confluent_kafka.Consumer` and `AdminClient`: a static member of the group, as librdkafka 2.16 is one.
+
+Its background thread is `turn`, which the schedule calls while the process is not paused.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Final, NamedTuple
+
+from confluent_kafka import OFFSET_INVALID, ConsumerGroupTopicPartitions, KafkaError, TopicPartition
+
+from stream.kafka import Position
+from tests.simulation.cluster import Cluster, Proof, kafka_error
+from tests.simulation.schedule import Process
+
+_EARLIEST: Final = "earliest"
+_MOST_AT_ONCE: Final = 6
+_FAILS: Final = 0.08
+"""Chance that a look-up is not answered."""
+
+
+@dataclass(frozen=True)
+class SimRecord:
+    """A message: a record, or an error that comes as one."""
+
+    position: Position
+    at: int
+    content: str | None
+    failure: KafkaError | None = None
+
+    def topic(self) -> str:
+        return self.position[0]
+
+    def partition(self) -> int:
+        return self.position[1]
+
+    def offset(self) -> int:
+        return self.at
+
+    def key(self) -> bytes | None:
+        return None
+
+    def value(self) -> bytes | None:
+        return self.content.encode() if self.content else None
+
+    def headers(self) -> None:
+        return None
+
+    def timestamp(self) -> tuple[int, int]:
+        return 0, 0
+
+    def error(self) -> KafkaError | None:
+        return self.failure
+
+
+class Event(NamedTuple):
+    """A rebalance that waits for the application."""
+
+    kind: str
+    places: set[Position]
+
+
+class SimConsumer:
+    """One member. `start` at no offset is a question to the group, answered as librdkafka does, bug included."""
+
+    def __init__(self, cluster: Cluster, process: Process, entries: Mapping[str, Any]) -> None:
+        self._cluster = cluster
+        self._process = process
+        self._instance = str(entries["group.instance.id"])
+        self._reset = entries["auto.offset.reset"]
+        self._member_id = ""
+        self._generation = -1
+        self._owned: set[Position] = set()
+        self._events: deque[Event] = deque()
+        self._awaits = ""
+        """"assign" or "unassign": the call that answers a rebalance, whether its event was served or not."""
+        self._added: set[Position] = set()
+        self._revoked: set[Position] = set()
+        self._must_rejoin = False
+        self._is_subscribed = False
+        self._positions: dict[Position, int] = {}
+        self._starts: Counter[Position] = Counter()
+        self._paused: set[Position] = set()
+        self._errors: deque[SimRecord] = deque()
+        self._version = 0
+        self._questions: set[Position] = set()
+        self._asked: set[Position] = set()
+        self._asked_version = 0
+        self._callbacks: dict[str, Callable[..., None]] = {}
+
+    # -- librdkafka's own thread ---------------------------------------------------------------
+
+    def turn(self) -> None:
+        if not self._is_subscribed or self._process.is_dead:
+            return
+        self._answer_questions()
+        group = self._cluster.group
+        if self._member_id and not group.is_member(self._instance, self._member_id):
+            self._lose()
+        elif self._member_id:
+            group.heartbeat(self._instance)
+        if not self._awaits and self._has_to_join():
+            self._must_rejoin = False
+            self._member_id = group.join(self._instance, self._member_id, self._owned, self._sync)
+
+    def _has_to_join(self) -> bool:
+        return not self._member_id or self._must_rejoin or self._cluster.group.must_join(self._instance)
+
+    def _lose(self) -> None:
+        """Expelled, or replaced by a process of the same instance."""
+        known = self._cluster.group.members.get(self._instance)
+        if known is not None:
+            self._errors.append(SimRecord(("", 0), 0, None, KafkaError(KafkaError._FATAL, "fenced", fatal=True)))
+            self._is_subscribed = False
+        self._member_id, self._generation = "", -1
+        self._events.clear()
+        self._added = set()
+        self._ask_to_unassign("lost", set(self._owned))
+
+    def _sync(self, assigned: set[Position], generation: int) -> None:
+        if self._process.is_dead:
+            return
+        self._generation = generation
+        self._added = assigned - self._owned
+        self._cluster.schedule.note(f"{self._instance}: generation {generation}, {len(assigned)} assigned")
+        if revoked := self._owned - assigned:
+            self._must_rejoin = True
+            self._ask_to_unassign("revoke", revoked)
+        else:
+            self._ask_to_assign()
+
+    def _ask_to_unassign(self, kind: str, places: set[Position]) -> None:
+        self._awaits, self._revoked = "unassign", places
+        self._events.append(Event(kind, places))
+
+    def _ask_to_assign(self) -> None:
+        self._awaits = "assign"
+        self._events.append(Event("assign", self._added))
+
+    def _answer_questions(self) -> None:
+        """Committed offsets for partitions that were started without one (rdkafka_assignment.c)."""
+        if self._questions and not self._asked:
+            self._asked, self._asked_version = set(self._questions), self._version
+            return
+        if not self._asked:
+            return
+        unstable = {place for place in self._asked if self._cluster.is_unstable(place)}
+        if unstable and self._asked_version == self._version:
+            return
+        for place in sorted(self._asked & self._questions):
+            self._questions.discard(place)
+            # "Not stable yet" leaves no offset, and no offset means `auto.offset.reset`.
+            held = None if place in unstable else self._cluster.committed.get(place)
+            self._begin(place, held.offset if held else OFFSET_INVALID)
+        self._asked = set()
+
+    def _begin(self, place: Position, offset: int) -> None:
+        if offset == OFFSET_INVALID and self._reset != _EARLIEST:
+            self._errors.append(SimRecord(place, offset, None, KafkaError(KafkaError._AUTO_OFFSET_RESET, "no offset")))
+            return
+        self._starts[place] += 1
+        self._positions[place] = max(offset, 0)
+        self._cluster.schedule.note(f"{self._instance} reads {place[0]}/{place[1]} from {max(offset, 0)}")
+
+    # -- what the application calls ------------------------------------------------------------
+
+    def subscribe(self, _: list[str], *, on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
+        self._callbacks = {"assign": on_assign, "revoke": on_revoke, "lost": on_lost}
+        self._is_subscribed = True
+
+    def consume(self, most: int, timeout: float) -> list[SimRecord]:
+        self._point()
+        self._cluster.schedule.wait(timeout, lambda: bool(self._events or self._errors or self._fetchable()))
+        early = self._fetch(most) if self._cluster.schedule.chance(0.5) else []
+        starts = dict(self._starts)
+        while self._events:
+            self._serve(self._events.popleft())
+        # What came before a rebalance is dropped if its partition was stopped meanwhile.
+        kept = [each for each in early if self._starts[each.position] == starts[each.position]]
+        return [*self._drain_errors(), *(kept or self._fetch(most))]
+
+    def _drain_errors(self) -> list[SimRecord]:
+        found = list(self._errors)
+        self._errors.clear()
+        return found
+
+    def _fetchable(self) -> list[Position]:
+        return [
+            place
+            for place, at in sorted(self._positions.items())
+            if place not in self._paused and at < len(self._cluster.logs[place])
+        ]
+
+    def _fetch(self, most: int) -> list[SimRecord]:
+        """Records of one partition, so that the last tells how far it was read."""
+        places = self._fetchable()
+        if not places:
+            return []
+        place = self._cluster.schedule.random.choice(places)
+        at = self._positions[place]
+        values = self._cluster.logs[place][at : at + min(most, _MOST_AT_ONCE)]
+        self._positions[place] = at + len(values)
+        return [SimRecord(place, at + index, value) for index, value in enumerate(values)]
+
+    def _serve(self, event: Event) -> None:
+        self._cluster.schedule.note(f"{event.kind} {len(event.places)}")
+        self._callbacks[event.kind](self, [TopicPartition(topic, number) for topic, number in sorted(event.places)])
+
+    def incremental_assign(self, places: list[TopicPartition]) -> None:
+        self._point()
+        self._version += 1
+        for place in places:
+            position = (place.topic, place.partition)
+            if place.offset == OFFSET_INVALID:
+                self._questions.add(position)
+            else:
+                self._begin(position, place.offset)
+        if self._awaits == "assign":
+            self._awaits = ""
+            self._owned |= self._added
+
+    def incremental_unassign(self, places: list[TopicPartition]) -> None:
+        """An answer that is on its way stays there, and meets whatever is asked for when it comes."""
+        self._point()
+        self._version += 1
+        for place in places:
+            position = (place.topic, place.partition)
+            self._starts[position] += 1
+            self._positions.pop(position, None)
+            self._questions.discard(position)
+        if self._awaits == "unassign":
+            self._awaits = ""
+            self._owned -= self._revoked
+            if self._added:
+                self._ask_to_assign()
+
+    def assignment(self) -> list[TopicPartition]:
+        return [TopicPartition(*place) for place in sorted({*self._positions, *self._questions})]
+
+    def pause(self, places: list[TopicPartition]) -> None:
+        self._paused |= {(place.topic, place.partition) for place in places}
+
+    def resume(self, places: list[TopicPartition]) -> None:
+        self._paused -= {(place.topic, place.partition) for place in places}
+
+    def consumer_group_metadata(self) -> Proof:
+        return Proof(self._generation, self._member_id, self._instance)
+
+    def memberid(self) -> str:
+        return self._member_id
+
+    def close(self) -> None:
+        """A static member does not leave: its partitions wait for it, or for the end of its session."""
+        self._point()
+        self._is_subscribed = False
+
+    def list_topics(self, topic: str, timeout: float) -> SimpleNamespace:
+        self._point()
+        numbers = dict.fromkeys(self._cluster.partitions(topic))
+        return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions=numbers)})
+
+    def get_watermark_offsets(self, _: TopicPartition, timeout: float) -> tuple[int, int]:
+        self._point()
+        return 0, 0
+
+    def _point(self) -> None:
+        self._cluster.schedule.point()
+
+
+class SimAdmin:
+    """Answers what the group has committed, stable or not, at times not at all."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def list_consumer_group_offsets(
+        self, asked: list[ConsumerGroupTopicPartitions], *, require_stable: bool, request_timeout: float
+    ) -> "dict[str, Future[ConsumerGroupTopicPartitions]]":
+        self._cluster.schedule.point()
+        answer: Future[ConsumerGroupTopicPartitions] = Future()
+        if not self._cluster.are_healthy and self._cluster.schedule.chance(_FAILS):
+            answer.set_exception(kafka_error(KafkaError._TIMED_OUT))
+        else:
+            places = [self._answer(place, require_stable) for place in asked[0].topic_partitions or ()]
+            answer.set_result(ConsumerGroupTopicPartitions("g", [place for place in places if place is not None]))
+        # The answer is on its way while others go on.
+        self._cluster.schedule.wait(self._cluster.schedule.random.choice((0.0, 0.0, 0.05, 0.3)))
+        return {asked[0].group_id: answer}
+
+    def _answer(self, place: TopicPartition, require_stable: bool) -> Any:
+        position = (place.topic, place.partition)
+        if require_stable and self._cluster.is_unstable(position):
+            error = KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT, "unstable")
+            return SimpleNamespace(topic=place.topic, partition=place.partition, offset=-1001, error=error, metadata="")
+        held = self._cluster.committed.get(position)
+        offset, metadata = held or (-1001, "")
+        return SimpleNamespace(
+            topic=place.topic, partition=place.partition, offset=offset, error=None, metadata=metadata
+        )
