@@ -12,14 +12,9 @@ from pathlib import Path
 import pytest
 
 from moderation.errors import SandboxError
-<<<<<<< HEAD
 from stream.sandbox import Sandbox, TritonOptions
-from tests.parts import require_kafka, require_redis
-=======
-from stream.sandbox import Sandbox, TritonOptions, kafka_cluster, redis_server
-from stream.sandbox.install import apt_install
 from tests.faults.evidence import pytest_runtest_makereport  # noqa: F401 - a hook
->>>>>>> 276d711 (Keep what explains a failure, and repeat the delivery test beside load)
+from tests.parts import require_kafka, require_redis
 
 TINY_MODEL_REPOSITORY = Path(__file__).with_name("model_repository_tiny")
 

@@ -142,6 +142,16 @@ class Group:
             self._joined(member)
         return member.member_id
 
+    def leave(self, instance: str, member_id: str) -> None:
+        if self.is_member(instance, member_id):
+            del self.members[instance]
+            self.rebalance()
+
+    def orphans(self) -> set[Position]:
+        """What no member has, unless it is on its way."""
+        assigned = {place for member in self.members.values() for place in member.assigned}
+        return set() if self.is_rebalancing else self._cluster.logs.keys() - assigned
+
     def is_member(self, instance: str, member_id: str) -> bool:
         return instance in self.members and self.members[instance].member_id == member_id
 

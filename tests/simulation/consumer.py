@@ -80,6 +80,7 @@ class SimConsumer:
         self._added: set[Position] = set()
         self._revoked: set[Position] = set()
         self._must_rejoin = False
+        self._is_leaving = False
         self._is_subscribed = False
         self._positions: dict[Position, int] = {}
         self._starts: Counter[Position] = Counter()
@@ -171,6 +172,14 @@ class SimConsumer:
         self._callbacks = {"assign": on_assign, "revoke": on_revoke, "lost": on_lost}
         self._is_subscribed = True
 
+    def unsubscribe(self) -> None:
+        """Give everything up, then leave."""
+        self._point()
+        self._events.clear()
+        self._added = set()
+        self._is_leaving = True
+        self._ask_to_unassign("revoke", set(self._owned))
+
     def consume(self, most: int, timeout: float) -> list[SimRecord]:
         self._point()
         self._cluster.schedule.wait(timeout, lambda: bool(self._events or self._errors or self._fetchable()))
@@ -234,7 +243,11 @@ class SimConsumer:
         if self._awaits == "unassign":
             self._awaits = ""
             self._owned -= self._revoked
-            if self._added:
+            if self._is_leaving:
+                self._is_leaving = False
+                self._cluster.group.leave(self._instance, self._member_id)
+                self._member_id, self._generation = "", -1
+            elif self._added:
                 self._ask_to_assign()
 
     def assignment(self) -> list[TopicPartition]:

@@ -19,7 +19,7 @@ from stream.kafka.client import translated
 from stream.kafka.orphans import OrphanWatch
 from stream.settings import KafkaSettings, Settings, WorkerSettings
 from stream.worker import Outputs, Worker, loop, producers, stopping, transaction
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import SESSION_S, Cluster
 from tests.simulation.consumer import SimAdmin, SimConsumer
 from tests.simulation.producer import SimProducer
 from tests.simulation.schedule import Clock, Process, Schedule
@@ -98,6 +98,8 @@ class World:
         self.clients: dict[Process, SimConsumer] = {}
         self.processes: dict[str, Process] = {}
         self._failures: list[BaseException] = []
+        self._workers: dict[str, Worker] = {}
+        self._orphaned_since: float | None = None
 
     def make(self, kind: type, _: KafkaSettings, __: str, entries: dict[str, Any]) -> Any:
         """In the place of `stream.kafka.client.made`."""
@@ -152,7 +154,21 @@ class World:
         for process, client in self.clients.items():
             if process.paused_until <= self.schedule.now and self.schedule.chance(0.5):
                 client.turn()
+        self._watch_for_orphans()
         self._collect()
+
+    def _watch_for_orphans(self) -> None:
+        """In the place of `OrphanWatch`'s thread: one member joins anew."""
+        if not self.cluster.group.orphans():
+            self._orphaned_since = None
+        elif self._orphaned_since is None:
+            self._orphaned_since = self.schedule.now
+        elif self.schedule.now - self._orphaned_since > SESSION_S:
+            self._orphaned_since = None
+            first = min(self.cluster.group.members, default="")
+            if first in self.processes and hasattr(self._workers[first], "_source"):
+                self.schedule.note(f"{first} joins anew")
+                self._workers[first]._source._orphans._must_rejoin.set()
 
     def _collect(self) -> None:
         for name, process in list(self.processes.items()):
@@ -196,6 +212,7 @@ class World:
         self.schedule.note(f"{name} starts")
         settings = Settings(instance=name, worker=WorkerSettings(batch=4, in_flight=3, commit_interval_s=0.1))
         worker = Worker(settings, Echo(self.schedule), group="g")
+        self._workers[name] = worker
         self.processes[name] = Process(self.schedule, name, worker.run)
 
 
