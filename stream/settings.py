@@ -160,7 +160,9 @@ class CacheSettings(Section):
 
 class ImageSettings(Section):
     max_bytes: int = Field(10 * 1024 * 1024, ge=1, description="Size of one encoded image; larger is TOO_LARGE.")
-    max_pixels: int = Field(25_000_000, ge=1, description="Of one canvas, checked before decoding.")
+    max_pixels: int = Field(
+        100_000_000, ge=1, description="Of one canvas, checked before decoding; half of it for WebP and AVIF."
+    )
     max_total_pixels: int = Field(100_000_000, ge=1, description="Over all frames.")
     max_frames: int = Field(1_000, ge=1, description="Of an animation; all are decoded.")
     decode_workers: int = Field(0, ge=0, description="Decoder processes; 0 is one per core.")

@@ -45,7 +45,6 @@ def refusal(data: bytes, limits: Limits = LIMITS) -> ImageError:
         (b"\x1f\x8b\x08" + bytes(40), "gzip"),
         (b"\x1a\x45\xdf\xa3" + bytes(40), "WebM"),
         (b"hello world", "unknown"),
-        (encoded(flat((1, 2, 3)), "BMP"), "BMP"),
         (encoded(flat((1, 2, 3)), "TIFF"), "TIFF"),
         (encoded(flat((1, 2, 3)), "ICO"), "icon"),
         (encoded(flat((1, 2, 3)), "EPS"), "EPS"),
@@ -55,7 +54,7 @@ def test_other_formats_are_refused_by_name(data: bytes, name: str) -> None:
     error = refusal(data)
     assert error.status is Status.DECODE_UNSUPPORTED
     assert name in error.detail
-    assert "only JPEG, PNG, GIF, WEBP, AVIF" in error.detail
+    assert "only JPEG, PNG, GIF, WEBP, AVIF, BMP" in error.detail
 
 
 def test_too_many_bytes() -> None:
@@ -91,7 +90,7 @@ def lying_avif(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("lying", [lying_png, lying_webp, lying_jpeg, lying_gif, lying_avif])
-@pytest.mark.parametrize("size", [(5001, 5000), (16000, 16000)])
+@pytest.mark.parametrize("size", [(10001, 10000), (16000, 16000)])
 def test_a_huge_canvas_is_refused_from_the_header(
     lying: Any, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,20 +175,22 @@ def test_truncated_files_are_refused(kind: str, share: float) -> None:
     assert refusal(data[: int(len(data) * share)]).status is Status.DECODE_FAILED
 
 
-@pytest.mark.parametrize(("kind", "cut"), [("PNG", 12), ("GIF", 1), ("WEBP", 2), ("AVIF", 1)])
-def test_a_missing_last_block_is_noticed(kind: str, cut: int) -> None:
+@pytest.mark.parametrize(("kind", "cut"), [("PNG", 13), ("GIF", 3), ("WEBP", 2), ("AVIF", 1), ("BMP", 1)])
+def test_missing_pixels_are_noticed(kind: str, cut: int) -> None:
     assert refusal(encoded(picture(320, 240), kind)[:-cut]).status is Status.DECODE_FAILED
 
 
-def test_a_jpeg_that_lacks_nothing_but_its_end_marker_is_whole() -> None:
-    data = encoded(picture(320, 240), "JPEG")
-    assert np.array_equal(views(data[:-2]).pixels, views(data).pixels)
+@pytest.mark.parametrize(("kind", "end"), [("JPEG", 2), ("PNG", 12), ("GIF", 1)])
+def test_a_file_that_lacks_nothing_but_its_end_marker_is_whole(kind: str, end: int) -> None:
+    data = encoded(picture(320, 240), kind)
+    for cut in range(1, end + 1):
+        assert np.array_equal(views(data[:-cut]).pixels, views(data).pixels)
 
 
 def test_a_chunk_name_cannot_smuggle_control_characters() -> None:
     """Found by the malformed set: a damaged chunk's name stood in the detail as it was."""
     data = encoded(picture(64, 48), "PNG").replace(b"IDAT", b"ID\x80T")
-    assert refusal(data).detail == "PNG chunk ID?T with a wrong checksum"
+    assert refusal(data).detail == "PNG with the unknown critical chunk ID?T"
 
 
 def test_a_png_with_a_wrong_checksum_is_refused() -> None:

@@ -1,101 +1,117 @@
-"""Any Pillow image → 8-bit sRGB, with the profiles, gamma and alpha that a browser would honour."""
+"""Decoded samples → 8-bit sRGB, by the encoding that the file announces and a browser would honour."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
-_MAX_PROFILE_BYTES: Final = 4 * 1024 * 1024
-_SPACE_OF_MODE: Final = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
+from moderation.images import primaries
+from moderation.images.encodings import CodePoints, Encoding, Gamma, Icc
+from moderation.images.tone import Singles, tone
+
+Pixels = NDArray[np.uint8]
 _INVISIBLE: Final = 2
-_SRGB_GAMMA: Final = 1 / 2.2
-_GAMMA_TOLERANCE: Final = 0.05
+_STEPS: Final = 65_535
+_TOE: Final = 0.0031308
+_STRIP: Final = 1_000_000
 
 
-def to_srgb(image: Image.Image) -> Image.Image:
-    """A loaded image of any mode → mode RGB (opaque) or RGBA (not premultiplied), sRGB, 8 bits."""
-    flat = _to_eight_bits(image)
-    alpha = flat.getchannel("A") if flat.mode in ("RGBA", "LA") else None
-    colour = flat.convert({"RGBA": "RGB", "LA": "L"}.get(flat.mode, flat.mode))
-    managed = _apply_profile(colour, image.info.get("icc_profile")) or _apply_gamma(colour, image.info)
-    if alpha is not None:
-        managed.putalpha(alpha)
-    return managed
+def to_srgb(image: Image.Image, encoding: Encoding) -> Image.Image:
+    """A loaded image of mode L, RGB or CMYK → RGB, sRGB."""
+    if isinstance(encoding, Icc):
+        return _by_profile(image, encoding)
+    rgb = image.convert("RGB")
+    return (
+        rgb
+        if encoding is None or image.mode == "CMYK" or _is_srgb(encoding)
+        else Image.fromarray(_convert(np.asarray(rgb), encoding))
+    )
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Mode L, LA, RGB, RGBA or CMYK, 8 bits a channel."""
-    if image.mode.startswith("I"):
-        return _from_sixteen_bits(image)
-    if image.has_transparency_data:
-        return image if image.mode == "LA" else image.convert("RGBA")
-    if image.mode == "1":
-        return image.convert("L")
-    return image if image.mode in _SPACE_OF_MODE else image.convert("RGB")
+def manage_rgb(pixels: Pixels, encoding: Encoding, *, grey: bool = False) -> Pixels:
+    """`[h,w,3] uint8` → sRGB; the same array where nothing is to do. grey: the channels are equal."""
+    if encoding is None or (isinstance(encoding, Icc) and _transform(encoding) in (None, "same")):
+        return pixels
+    return np.asarray(to_srgb(Image.fromarray(pixels[..., 0] if grey else pixels), encoding))
 
 
-def _from_sixteen_bits(image: Image.Image) -> Image.Image:
-    samples = np.asarray(image).astype(np.uint32)
-    grey = Image.fromarray((np.minimum(samples, 0xFFFF) >> 8).astype(np.uint8))
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey.putalpha(Image.fromarray(np.where(samples == transparent, 0, 255).astype(np.uint8)))
-    return grey
+def _is_srgb(encoding: CodePoints | Gamma) -> bool:
+    return isinstance(encoding, CodePoints) and encoding.is_srgb()
 
 
-def _apply_profile(colour: Image.Image, profile: bytes | None) -> Image.Image | None:
-    """The image in sRGB by its ICC profile; None where there is none that is usable."""
-    if not profile or len(profile) > _MAX_PROFILE_BYTES:
-        return None
-    transform = _transform(profile, colour.mode)
-    if isinstance(transform, ImageCms.ImageCmsTransform):
-        return transform.apply(colour)
-    return colour.convert("RGB") if transform == "same" else None
-
-
-def manage_rgb(pixels: NDArray[np.uint8], profile: bytes) -> NDArray[np.uint8]:
-    """`[h,w,3] uint8` in the profile's RGB → sRGB; unchanged where the profile is unusable or sRGB."""
-    transform = _transform(profile, "RGB") if len(profile) <= _MAX_PROFILE_BYTES else None
-    if isinstance(transform, ImageCms.ImageCmsTransform):
-        return np.asarray(transform.apply(Image.fromarray(pixels)))
-    return pixels
+def _convert(pixels: Pixels, encoding: CodePoints | Gamma) -> Pixels:
+    """`[h,w,3]` by tables from sample to light and from light to sRGB, strip by strip."""
+    table, to_srgb_light = _light(encoding)
+    flat = pixels.reshape(-1, 3)
+    out = np.empty(flat.shape, np.uint8)
+    for at in range(0, len(flat), _STRIP):
+        light = to_srgb_light(table[flat[at : at + _STRIP]])
+        out[at : at + _STRIP] = _srgb_table()[np.clip(light * _STEPS + 0.5, 0, _STEPS).astype(np.uint16)]
+    return out.reshape(pixels.shape)
 
 
 @lru_cache(maxsize=8)
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | Literal["same"] | None:
+def _light(encoding: CodePoints | Gamma) -> tuple[Singles, Callable[[Singles], Singles]]:
+    """A table from sample to light, and what makes that light linear sRGB."""
+    samples = np.linspace(0, 1, 256)
+    if isinstance(encoding, Gamma):
+        table = primaries.parametric(samples, primaries.power(1 / encoding.gamma))
+        chromaticities = encoding.chromaticities or primaries.SRGB_PRIMARIES
+    else:
+        table = primaries.light_of(samples, encoding.transfer)
+        chromaticities = primaries.PRIMARIES[encoding.primaries]
+        if encoding.is_hdr():
+            return table.astype(np.float32), tone(chromaticities, encoding.transfer, encoding.peak_nits).apply
+    matrix = primaries.between(chromaticities, primaries.SRGB_PRIMARIES).T.astype(np.float32)
+    return table.astype(np.float32), lambda light: np.asarray(light @ matrix)
+
+
+@lru_cache(maxsize=1)
+def _srgb_table() -> Pixels:
+    """Linear light in 65,536 steps → 8-bit sRGB."""
+    return np.round(255 * _srgb(np.linspace(0, 1, _STEPS + 1))).astype(np.uint8)
+
+
+def _srgb(light: primaries.Floats) -> primaries.Floats:
+    light = np.clip(light, 0, 1)
+    return np.asarray(np.where(light <= _TOE, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055))
+
+
+def _by_profile(image: Image.Image, encoding: Icc) -> Image.Image:
+    transform = _transform(encoding) if encoding.fits(image.mode) else None
+    if isinstance(transform, ImageCms.ImageCmsTransform):
+        return transform.apply(_without_black(image) if image.mode == "CMYK" else image.convert(encoding.applied_to))
+    return image.convert("RGB")
+
+
+def _without_black(image: Image.Image) -> Image.Image:
+    """CMYK with the black ink in the other three, as browsers have it before they apply a profile."""
+    channels = ImageChops.invert(image.convert("RGB")).split()
+    return Image.merge("CMYK", (*channels, Image.new("L", image.size, 0)))
+
+
+@lru_cache(maxsize=8)
+def _transform(encoding: Icc) -> ImageCms.ImageCmsTransform | Literal["same"] | None:
     """From the profile to sRGB; "same" where no colour would visibly move, None where it is unusable.
 
-    A browser ignores a profile that does not fit the image, so that is no error here either. Whether it is
-    sRGB is found by trying colours: a name in a file is only a claim.
+    Whether it is sRGB is found by trying colours: a name in a file is only a claim.
     """
     try:
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        if source.profile.xcolor_space.strip() != _SPACE_OF_MODE.get(mode):
-            return None
-        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        source = ImageCms.ImageCmsProfile(BytesIO(encoding.profile))
+        target = ImageCms.createProfile("sRGB")
+        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+        transform = ImageCms.buildTransform(source, target, encoding.applied_to, "RGB", renderingIntent=intent)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
-    return "same" if mode == "RGB" and _moves_nothing(transform) else transform
+    return "same" if encoding.applied_to == "RGB" and _moves_nothing(transform.apply) else transform
 
 
-def _moves_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+def _moves_nothing(apply: Callable[[Image.Image], Image.Image]) -> bool:
     steps = np.linspace(0, 255, 9).astype(np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
-    moved = np.asarray(transform.apply(Image.fromarray(grid)))
+    moved = np.asarray(apply(Image.fromarray(grid)))
     return bool(np.abs(moved.astype(int) - grid).max() <= _INVISIBLE)
-
-
-def _apply_gamma(colour: Image.Image, info: dict[str | tuple[int, int], object]) -> Image.Image:
-    """PNG's gAMA: browsers honour it, so a file can show one picture with it and another without."""
-    gamma = info.get("gamma")
-    rgb = colour.convert("RGB")
-    if not isinstance(gamma, float) or gamma <= 0 or "srgb" in info:
-        return rgb
-    exponent = _SRGB_GAMMA / gamma
-    if abs(exponent - 1) <= _GAMMA_TOLERANCE:
-        return rgb
-    table = [round(255 * (level / 255) ** exponent) for level in range(256)]
-    return rgb.point(table * 3)

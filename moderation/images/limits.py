@@ -14,7 +14,7 @@ class Limits:
     """All are inclusive maxima.
 
     max_bytes:        file size, bytes.
-    max_pixels:       canvas, width x height.
+    max_pixels:       canvas, width x height; half for WebP and AVIF, whose decoders hold it several times.
     max_total_pixels: canvas x frames; bounds the work an animation can cause.
     max_frames:       frames of an animation; all are decoded to find the most different.
     max_views:        views returned for one image (frames, backgrounds and tiles together).
@@ -22,7 +22,7 @@ class Limits:
     """
 
     max_bytes: int = 10 * MEBIBYTE
-    max_pixels: int = 25_000_000
+    max_pixels: int = 100_000_000
     max_total_pixels: int = 100_000_000
     max_frames: int = 1_000
     max_views: int = 16
@@ -35,7 +35,7 @@ class Limits:
     def check_header(self, header: Header) -> None:
         """Raises ImageError TOO_LARGE for what the header announces, before anything is decoded."""
         canvas = header.width * header.height
-        _refuse_above(canvas, self.max_pixels, f"pixels ({header.width}x{header.height})")
+        _refuse_above(canvas, self.max_pixels // header.weight, f"pixels ({header.width}x{header.height})")
         _refuse_above(header.frames, self.max_frames, "frames")
         _refuse_above(canvas * header.frames, self.max_total_pixels, "pixels over all frames")
         _refuse_above(header.scans, self.max_scans, "scans")

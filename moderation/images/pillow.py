@@ -1,4 +1,4 @@
-"""Every format but the common JPEG, through Pillow, frame by frame."""
+"""Every format but the common JPEG and BMP, through Pillow, frame by frame."""
 
 import struct
 import zlib
@@ -9,16 +9,18 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import AvifImagePlugin, Image, ImageCms
+from PIL import Image, ImageCms
 
 from moderation.errors import ImageError
 from moderation.events import Status
 from moderation.images.colour import to_srgb
 from moderation.images.headers import Header, malformed, printable
 from moderation.images.jpeg import scale_divisor
+from moderation.images.modes import split_alpha
+from moderation.images.reduce import reduced
 from moderation.images.sniff import Format
 
-AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+Image.MAX_IMAGE_PIXELS = None  # `Limits` bounds every canvas, from the header
 
 DECODER_ERRORS: Final = (
     ArithmeticError,
@@ -33,7 +35,6 @@ DECODER_ERRORS: Final = (
     ValueError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
     ImageCms.PyCMSError,
 )
 """What Pillow has been seen to raise on malformed files; fuzzing keeps the list honest."""
@@ -47,48 +48,30 @@ class Frame:
     duration_ms: float = 0.0
 
 
-def avif_header(data: bytes) -> Header:
-    """libavif parses the container on opening and decodes nothing yet. Raises ImageError DECODE_FAILED."""
-    try:
-        with _open(data, Format.AVIF) as image:
-            return Header(image.width, image.height, getattr(image, "n_frames", 1))
-    except Image.DecompressionBombError as error:
-        raise ImageError(Status.TOO_LARGE, _words(error)) from error
-    except DECODER_ERRORS as error:
-        raise malformed(f"AVIF: {_words(error)}") from error
+def frames(data: bytes, kind: Format, header: Header, target: int) -> Iterator[Frame]:
+    """The frames in order, each composed as a viewer would show it.
 
-
-def exif_of(data: bytes, kind: Format) -> bytes:
-    """Raw EXIF of a PNG, WebP or AVIF; empty where there is none."""
-    if kind in (Format.GIF, Format.JPEG):
-        return b""
-    try:
-        with _open(data, kind) as image:
-            exif = image.info.get("exif", b"")
-            return exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
-    except DECODER_ERRORS as error:
-        raise malformed(f"{kind}: {_words(error)}") from error
-
-
-def frames(data: bytes, kind: Format, count: int, target: int) -> Iterator[Frame]:
-    """The first `count` frames in order, each composed as a viewer would show it.
-
-    A JPEG is decoded at a scale that keeps twice the `target` side. Raises ImageError DECODE_FAILED for a
-    frame that cannot be decoded, TOO_LARGE where memory does not suffice.
+    A JPEG is decoded at a scale that keeps twice the `target` side, a huge canvas is reduced to no less.
+    Raises ImageError DECODE_FAILED for a frame that cannot be decoded, TOO_LARGE where memory does not suffice.
     """
     index = 0
     try:
-        with _open(data, kind) as image:
+        with _open(data if kind is Format.JPEG else header.body or data, kind) as image:
             if kind is Format.JPEG:
                 _scale_down(image, target)
-            for index in range(count):
+            for index in range(header.frames):
                 image.seek(index)
                 image.load()
-                yield Frame(_premultiplied(to_srgb(image)), _duration(image))
+                yield Frame(_pixels(image, header, target), _duration(image))
     except DECODER_ERRORS as error:
-        raise malformed(f"{kind} frame {index + 1} of {count}: {_words(error)}") from error
+        raise malformed(f"{kind} frame {index + 1} of {header.frames}: {_words(error)}") from error
     except MemoryError as error:
         raise ImageError(Status.TOO_LARGE, f"{kind} needs more memory than a decoder may use") from error
+
+
+def framed(pixels: NDArray[np.uint8], header: Header, target: int) -> Frame:
+    """A frame from samples that something else decoded, `[h,w,3]` or `[h,w,4]`, not premultiplied."""
+    return Frame(_pixels(Image.fromarray(pixels), header, target))
 
 
 def _open(data: bytes, kind: Format) -> Image.Image:
@@ -100,10 +83,16 @@ def _scale_down(image: Image.Image, target: int) -> None:
     image.draft(None, (image.width // divisor, image.height // divisor))
 
 
-def _premultiplied(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
-        return np.asarray(image.convert("RGBa"))
-    return np.asarray(image.convert("RGB"))
+def _pixels(image: Image.Image, header: Header, target: int) -> NDArray[np.uint8]:
+    colours, alpha = split_alpha(reduced(image, target))
+    return _premultiplied(to_srgb(colours, header.encoding), alpha)
+
+
+def _premultiplied(image: Image.Image, alpha: Image.Image | None) -> NDArray[np.uint8]:
+    if alpha is None or alpha.getextrema() == (255, 255):
+        return np.asarray(image)
+    image.putalpha(alpha)
+    return np.asarray(image.convert("RGBa"))
 
 
 def _duration(image: Image.Image) -> float:

@@ -14,6 +14,7 @@ class Format(StrEnum):
     GIF = "GIF"
     WEBP = "WEBP"
     AVIF = "AVIF"
+    BMP = "BMP"
 
 
 _ACCEPTED: Final[tuple[tuple[Format, Callable[[bytes], bool]], ...]] = (
@@ -22,6 +23,7 @@ _ACCEPTED: Final[tuple[tuple[Format, Callable[[bytes], bool]], ...]] = (
     (Format.GIF, lambda d: d.startswith((b"GIF87a", b"GIF89a"))),
     (Format.WEBP, lambda d: d.startswith(b"RIFF") and d[8:12] == b"WEBP"),
     (Format.AVIF, lambda d: bool({b"avif", b"avis"} & _brands(d))),
+    (Format.BMP, lambda d: d.startswith(b"BM")),
 )
 
 _HEIF_BRANDS: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -29,7 +31,6 @@ _HEIF_BRANDS: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"m
 _REFUSED: Final[tuple[tuple[str, Callable[[bytes], bool]], ...]] = (
     ("HEIC", lambda d: bool(_HEIF_BRANDS & _brands(d))),
     ("MP4 or QuickTime video", lambda d: d[4:8] == b"ftyp"),
-    ("BMP", lambda d: d.startswith(b"BM")),
     ("TIFF", lambda d: d.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))),
     ("PDF", lambda d: d.startswith(b"%PDF")),
     ("EPS or PostScript", lambda d: d.startswith((b"%!", b"\xc5\xd0\xd3\xc6"))),

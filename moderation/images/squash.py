@@ -1,4 +1,4 @@
-"""Frames → `[S,S,3]` squares: the only cv2 import.
+"""Frames → `[S,S,3]` squares.
 
 The whole frame is squashed, nothing is cropped. A frame longer than 2.5:1 also gives overlapping tiles
 along its long side, because squashing a 728x90 leaderboard eight times harder one way than the other

@@ -1,6 +1,6 @@
 """The way of one image: bytes → limits → format → header → frames → views."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from moderation.errors import ImageError
 from moderation.events import ImageFacts, Status
-from moderation.images import headers, jpeg, pillow
+from moderation.images import avif, bmp, bmp_pixels, gif, jpeg, pillow, png, webp
 from moderation.images.colour import manage_rgb
 from moderation.images.exif import orientation, swaps_sides, upright
+from moderation.images.headers import Header
 from moderation.images.limits import Limits
 from moderation.images.pillow import Frame
 from moderation.images.selection import Square, select, views_of
 from moderation.images.sniff import Format, sniff
 from moderation.images.squash import squash
 
-PREPROCESSING: Final = "squash-area-1"
+PREPROCESSING: Final = "squash-area-2"
 """Version of everything here that can change a pixel: part of every cache key and of the model's name card."""
 
 _HASH_SIDE: Final = 128
@@ -49,9 +50,9 @@ def views(data: bytes, size: int = 224, limits: Limits = _DEFAULT) -> Views:
     """
     limits.check_bytes(len(data))
     kind = sniff(data)
-    header = _read_header(data, kind)
+    header = READERS[kind](data)
     limits.check_header(header)
-    turned = orientation(header.exif if isinstance(header, jpeg.JpegHeader) else pillow.exif_of(data, kind))
+    turned = orientation(header.exif)
     try:
         squares = _squares(data, kind, header, size, limits.max_views)
     except cv2.error as error:
@@ -76,21 +77,17 @@ def perceptual_hash(square: NDArray[np.uint8]) -> str:
     return np.packbits(bits).tobytes().hex()
 
 
-def _read_header(data: bytes, kind: Format) -> headers.Header:
-    match kind:
-        case Format.JPEG:
-            return jpeg.read_header(data)
-        case Format.PNG:
-            return headers.png(data)
-        case Format.GIF:
-            return headers.gif(data)
-        case Format.WEBP:
-            return headers.webp(data)
-        case Format.AVIF:
-            return pillow.avif_header(data)
+READERS: Final[dict[Format, Callable[[bytes], Header]]] = {
+    Format.JPEG: jpeg.read_header,
+    Format.PNG: png.read_header,
+    Format.GIF: gif.read_header,
+    Format.WEBP: webp.read_header,
+    Format.AVIF: avif.read_header,
+    Format.BMP: bmp.read_header,
+}
 
 
-def _squares(data: bytes, kind: Format, header: headers.Header, size: int, limit: int) -> list[Square]:
+def _squares(data: bytes, kind: Format, header: Header, size: int, limit: int) -> list[Square]:
     frames = _frames(data, kind, header, size)
     if header.frames > 1:
         return select(frames, size, limit)
@@ -98,16 +95,19 @@ def _squares(data: bytes, kind: Format, header: headers.Header, size: int, limit
     return [*whole, *parts][:limit]
 
 
-def _frames(data: bytes, kind: Format, header: headers.Header, size: int) -> Iterator[Frame]:
+def _frames(data: bytes, kind: Format, header: Header, size: int) -> Iterator[Frame]:
     if isinstance(header, jpeg.JpegHeader):
         pixels = jpeg.decode_scaled(data, header, size)
         if pixels is not None:
-            yield Frame(manage_rgb(pixels, header.icc) if header.icc else pixels)
+            yield Frame(manage_rgb(pixels, header.encoding, grey=header.components == 1))
             return
-    yield from pillow.frames(data, kind, header.frames, size)
+    if isinstance(header, bmp.BmpHeader):
+        yield pillow.framed(bmp_pixels.decode(data, header), header, size)
+        return
+    yield from pillow.frames(data, kind, header, size)
 
 
-def _facts(kind: Format, header: headers.Header, turned: int, count: int) -> ImageFacts:
+def _facts(kind: Format, header: Header, turned: int, count: int) -> ImageFacts:
     width, height = header.width, header.height
     if swaps_sides(turned):
         width, height = height, width

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from moderation.errors import EventError, ImageError
-from moderation.images import headers, jpeg
+from moderation.images import avif
 from moderation.images.exif import orientation
 from moderation.images.sniff import sniff
+from moderation.images.views import READERS
 from moderation.policy import PolicySet
 from moderation.policy.load import examine_text
 from stream.kafka import Record
@@ -19,8 +20,10 @@ from tests.policy.making import event
 Target = Callable[[bytes], None]
 _ROOT: Final = Path(__file__).parents[2]
 _READERS: Final[tuple[Callable[[bytes], object], ...]] = (
-    sniff, headers.png, headers.gif, headers.webp, jpeg.read_header, orientation,
-)  # fmt: skip
+    sniff,
+    orientation,
+    *(read for read in READERS.values() if read is not avif.read_header),
+)
 
 
 def image_headers(data: bytes) -> None:
