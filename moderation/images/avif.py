@@ -8,6 +8,7 @@ from PIL import AvifImagePlugin, Image
 
 from moderation.errors import ImageError
 from moderation.events import Status
+from moderation.images import av1
 from moderation.images.encodings import HDR_PEAK_NITS, HLG, PQ, CodePoints, Encoding, Icc
 from moderation.images.headers import Header, malformed, printable
 from moderation.images.icc import encoding_of
@@ -40,10 +41,10 @@ def read_header(data: bytes) -> Header:
     except (ArithmeticError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError) as error:
         raise malformed(printable(f"AVIF: {type(error).__name__}: {error}")) from error
     exif = exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
-    return Header(width, height, frames, exif=exif, encoding=_encoding(data), weight=2)
+    return Header(width, height, frames, exif=exif, encoding=_encoding(data, width, height), weight=2)
 
 
-def _encoding(data: bytes) -> Encoding:
+def _encoding(data: bytes, width: int, height: int) -> Encoding:
     """A profile counts before code points. One that browsers cannot use makes them show nothing."""
     boxes = [*_boxes_under(data, _ITEMS), *_boxes_under(data, _TRACKS)]
     colours = [body for name, body in boxes if name == b"colr"]
@@ -54,7 +55,8 @@ def _encoding(data: bytes) -> Encoding:
         if body[:4] == b"nclx":
             points = int.from_bytes(body[4:6]), int.from_bytes(body[6:8])
             return _code_points(*points, _peak(dict(reversed(boxes))))
-    return None
+    stream = av1.code_points(data, width, height)
+    return _code_points(*stream, _peak(dict(reversed(boxes)))) if stream else None
 
 
 def _checked_profile(data: bytes) -> Encoding:

@@ -71,6 +71,18 @@ def _nclx(data: bytes, primaries: int, transfer: int) -> bytes:
     return data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :]
 
 
+def _streamed(data: bytes, primaries: int, transfer: int) -> bytes:
+    """Without `colr`, and with the numbers in the AV1 sequence header (they were 1, 13, 6 there)."""
+    at = data.index(b"\x0a", data.index(b"mdat"))
+    size = data[at + 1]
+    header = int.from_bytes(data[at + 2 : at + 2 + size])
+    old = 1 << 16 | 13 << 8 | 6
+    shift = next(s for s in range(8 * size) if header >> s & 0xFFFFFF == old)
+    header ^= (old ^ (primaries << 16 | transfer << 8 | 6)) << shift
+    changed = data[: at + 2] + header.to_bytes(size) + data[at + 2 + size :]
+    return changed.replace(b"colrnclx", b"freenclx")
+
+
 def _avif() -> dict[str, bytes]:
     def avif(image: Image.Image, **options: Any) -> bytes:
         return encoded(image, "AVIF", quality=100, subsampling="4:4:4", **options)
@@ -82,6 +94,8 @@ def _avif() -> dict[str, bytes]:
     files |= {f"profile {name}": avif(RGB_IMAGE, icc_profile=p) for name, p in profiles.KINDS.items()}
     files["profile and nclx"] = _nclx(avif(RGB_IMAGE, icc_profile=_SWAPPED), 9, 16)
     files["no colr"] = plain.replace(b"colrnclx", b"freenclx")
+    for primaries, transfer in ((9, 16), (12, 13), (1, 8), (2, 2)):
+        files[f"no colr, stream {primaries}, {transfer}"] = _streamed(plain, primaries, transfer)
     files |= {"grey": grey, "grey HDR": _nclx(grey, 9, 16), "limited range": avif(RGB_IMAGE, range="limited")}
     files |= {"alpha": alpha, "alpha, profile": avif(Image.fromarray(RGBA), icc_profile=_SWAPPED)}
     return files | {"rotation": avif(RGB_IMAGE, exif=exif(6)), "text behind the end": plain + b"text" * 99}

@@ -90,7 +90,7 @@ def _gammas() -> dict[str, bytes]:
     for name, draw in kinds.items():
         files[f"gAMA, {name}"] = draw(gama(1))
         files[f"gAMA and cHRM, {name}"] = draw(chrm(*BT2020) + gama(0.45455))
-        files[f"no colour chunk, {name}"] = draw()
+        files[f"no colour chunk, {name}"] = draw(b"")
     for name, space in {"P3": DISPLAY_P3, "2020": BT2020, "swapped": SWAPPED, "zeros": (0,) * 8}.items():
         files |= {f"cHRM {name} alone": rgb(chrm(*space)), f"cHRM {name} and gAMA": rgb(chrm(*space) + gama(1))}
     line = (0.3127, 0.329, *(0.3,) * 6)
