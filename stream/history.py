@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from moderation.errors import BrokerError, EventError
+from moderation.errors import EventError
 from moderation.events import Decision, ImageEvent, Reject, Verdict
 from moderation.policy import PolicySet
+from stream.errors import BrokerError
 from stream.kafka import Record, read_committed
 from stream.parse import parse_image_event, parse_scored_event
 from stream.settings import KafkaSettings

@@ -7,9 +7,9 @@ from typing import Final
 
 import structlog
 
-from moderation.errors import BrokerError
 from moderation.policy import PolicyEvent, PolicyEventKind
 from stream import metrics
+from stream.errors import BrokerError
 from stream.kafka import Output, produce_all
 from stream.settings import Settings
 

@@ -6,8 +6,9 @@ from typing import Final
 
 import structlog
 
-from moderation.errors import BrokerError, ConfigurationError
+from moderation.errors import ConfigurationError
 from stream import metrics
+from stream.errors import BrokerError
 from stream.kafka import TopicProbe
 from stream.setting_mistakes import variable_of
 from stream.settings import Settings

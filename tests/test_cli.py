@@ -11,10 +11,11 @@ import structlog
 import typer
 from typer.testing import CliRunner
 
-from moderation.errors import AdjudicateError, BrokerError, ConfigurationError, ModelUnavailable
+from moderation.errors import AdjudicateError, ConfigurationError, ModelUnavailable
 from stream.cli import app as cli
 from stream.cli.app import app
 from stream.cli.errors import EXTRA_OF
+from stream.errors import BrokerError
 from stream.version import __version__
 
 ROOT = Path(__file__).parent.parent

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.errors import PositionLost
+from stream.errors import PositionLost
 from stream.kafka.positions import Committed, Plan, claim_in, metadata_of, plan_topic
 
 NONE = Committed(None)

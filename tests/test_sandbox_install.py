@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 from stream.sandbox import Sandbox, install, kafka_cluster, python_library, redis_server
 from stream.sandbox.clean_environment import KEPT, SYSTEM_PATH
 from stream.sandbox.part import Leash, Part, free_port

@@ -8,7 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from moderation.errors import ConfigurationError, ProducerLost
+from moderation.errors import ConfigurationError
+from stream.errors import ProducerLost
 from stream.kafka import read_committed
 from stream.kafka import sink as sink_module
 from stream.kafka.sink import Sink

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from moderation.errors import BrokerError
+from stream.errors import BrokerError
 from stream.kafka.topics import until_led
 
 

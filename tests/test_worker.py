@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from moderation.errors import ProducerLost, TransactionAborted
+from stream.errors import ProducerLost, TransactionAborted
 from stream.kafka import Output, Position, Record, Refusal
 from stream.settings import Settings
 from stream.worker import Outputs, Worker, loop, producers, transaction

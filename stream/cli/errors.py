@@ -4,8 +4,9 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from moderation.errors import AdjudicateError, BrokerError, ModelOverloaded, ModelUnavailable
+from moderation.errors import AdjudicateError, ModelOverloaded, ModelUnavailable
 from stream.cli.terminal import print_notice
+from stream.errors import BrokerError
 
 TO_BE_MENDED, WORTH_ANOTHER_TRY = 2, 3
 """Exit codes: a setting, a file or an argument is wrong; a server is to blame."""

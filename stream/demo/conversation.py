@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import IO, Final
 
-from moderation.errors import SandboxError
 from moderation.events import Decision, Reject
 from moderation.policy import PolicySet
 from stream.demo.ledger import Ledger
 from stream.demo.outgoing import Outgoing
 from stream.demo.watcher import Watcher
 from stream.demo.workers import Workers
+from stream.errors import SandboxError
 from stream.kafka import Output, Record, produce_all, read_committed
 from stream.settings import KafkaSettings, TopicSettings
 

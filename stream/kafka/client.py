@@ -8,14 +8,8 @@ import structlog
 from cachetools import TTLCache
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from moderation.errors import (
-    AdjudicateError,
-    BrokerError,
-    ConfigurationError,
-    PositionLost,
-    ProducerLost,
-    TransactionAborted,
-)
+from moderation.errors import AdjudicateError, ConfigurationError
+from stream.errors import BrokerError, PositionLost, ProducerLost, TransactionAborted
 from stream.kafka.records import Position, Record
 from stream.settings import KafkaSettings
 

@@ -9,7 +9,7 @@ import structlog
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from moderation.errors import BrokerError
+from stream.errors import BrokerError
 from stream.kafka.client import FORBIDDEN, not_allowed, partitions_of
 from stream.kafka.positions import Committed, claim_in, plan_topic
 from stream.kafka.records import Position

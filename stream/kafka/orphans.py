@@ -15,7 +15,7 @@ import structlog
 from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from moderation.errors import BrokerError
+from stream.errors import BrokerError
 from stream.kafka.client import made, positions_of
 from stream.kafka.records import Position
 from stream.kafka.topics import every_partition

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Final
 
-from moderation.errors import PositionLost
+from stream.errors import PositionLost
 
 _CLAIM: Final = "begun"
 

@@ -6,7 +6,8 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from moderation.errors import BrokerError, ConfigurationError
+from moderation.errors import ConfigurationError
+from stream.errors import BrokerError
 from stream.kafka.client import SHUT_OUT, made, not_allowed
 from stream.settings import KafkaSettings
 

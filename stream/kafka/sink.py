@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from moderation.errors import BrokerError, ConfigurationError, ProducerLost
+from moderation.errors import ConfigurationError
+from stream.errors import BrokerError, ProducerLost
 from stream.kafka.client import (
     NEVER_TAKEN,
     SHUT_OUT,

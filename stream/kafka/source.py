@@ -12,7 +12,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from moderation.errors import BrokerError, PositionLost
+from stream.errors import BrokerError, PositionLost
 from stream.kafka.client import is_notice, made, names_of, partitions_of, positions_of, record_of
 from stream.kafka.lookup import Found, Lookup
 from stream.kafka.orphans import OrphanWatch

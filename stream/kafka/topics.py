@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from moderation.errors import BrokerError
+from stream.errors import BrokerError
 from stream.kafka.client import is_notice, made, partitions_of, record_of
 from stream.kafka.positions import metadata_of
 from stream.kafka.records import Output, Position, Record

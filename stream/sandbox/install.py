@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 
 CACHE_VARIABLE: Final = "ADJUDICATE_SANDBOX_CACHE"
 FETCH_TIMEOUT_S: Final = 900

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 from stream.sandbox import kafka_probe
 from stream.sandbox.install import cache_directory, installed, run
 from stream.sandbox.part import Leash, Part, free_port

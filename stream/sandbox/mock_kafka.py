@@ -10,7 +10,7 @@ from typing import Final
 
 from confluent_kafka import KafkaException, Producer
 
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 from stream.sandbox.part import Part
 
 

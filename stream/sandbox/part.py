@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 from stream.sandbox.clean_environment import absolute_program, clean_environment
 
 READY_TIMEOUT_S: Final = 60.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 
 VERSIONS: Final = ("3.12", "3.11")
 """Pythons that have both a stub in the Triton wheel and a numpy 1.26, newest first."""

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 from stream.sandbox.part import Leash, Part, free_port
 
 HOW_TO_INSTALL: Final = "on Debian: `apt-get install redis-server`"

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final, Self
 
-from moderation.errors import SandboxError
 from stream import kafka
+from stream.errors import SandboxError
 from stream.sandbox import kafka_cluster, redis_server
 from stream.sandbox.kafka_cluster import KafkaCluster, KafkaOptions
 from stream.sandbox.mock_kafka import MockCluster

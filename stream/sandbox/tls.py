@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 
 
 class Certificates:

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 from stream.sandbox.clean_environment import SYSTEM_PATH, clean_environment
 from stream.sandbox.install import install_wheels, installed
 from stream.sandbox.part import Leash, Part, free_port

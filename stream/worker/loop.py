@@ -22,8 +22,8 @@ from typing import Final
 
 import structlog
 
-from moderation.errors import ProducerLost, TransactionAborted
 from stream import metrics
+from stream.errors import ProducerLost, TransactionAborted
 from stream.kafka import Output, Record, Source
 from stream.rejects import reject_output
 from stream.settings import Settings

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-from moderation.errors import BrokerError, ProducerLost
+from stream.errors import BrokerError, ProducerLost
 from stream.kafka import Sink
 from stream.metrics import Progress
 from stream.settings import KafkaSettings

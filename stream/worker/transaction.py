@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from moderation.errors import BrokerError, ProducerLost, TransactionAborted
+from stream.errors import BrokerError, ProducerLost, TransactionAborted
 from stream.kafka import Membership, Output, Position, Record
 from stream.metrics import Progress
 from stream.worker.producers import Producers

@@ -13,11 +13,11 @@ from typing import Any
 import psutil
 import pytest
 
-from moderation.errors import SandboxError
 from moderation.events import Decision, Verdict
 from moderation.policy import load
 from stream.demo.samples import SAMPLES, UNKNOWN_CLIENT
 from stream.demo.workers import Workers, worker_environment
+from stream.errors import SandboxError
 from stream.sandbox.part import Leash, Part
 from tests.parts import require_kafka
 

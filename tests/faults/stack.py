@@ -14,7 +14,7 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 
 from moderation.classifier import TritonAddress, TritonClassifier
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 from stream.sandbox import KafkaOptions, Sandbox, TritonOptions
 from stream.sandbox.part import Part
 from stream.sandbox.triton_server import MODEL, TritonServer

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 from stream.sandbox import Sandbox, TritonOptions
 from tests.faults.evidence import pytest_runtest_makereport  # noqa: F401 - a hook
 from tests.parts import require_kafka, require_redis

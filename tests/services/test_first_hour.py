@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from moderation.classifier import TritonAddress, TritonClassifier
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 from stream.sandbox import TritonOptions
 from stream.sandbox.clean_environment import SYSTEM_PATH
 from stream.sandbox.part import Leash

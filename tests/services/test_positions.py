@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupTopicPart
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
-from moderation.errors import PositionLost
+from stream.errors import PositionLost
 from stream.kafka import Output, Record, read_committed
 from stream.kafka.positions import metadata_of
 from stream.sandbox import Sandbox

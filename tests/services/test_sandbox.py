@@ -23,7 +23,7 @@ import tritonclient.grpc as triton_grpc
 import yaml
 from confluent_kafka.admin import AdminClient
 
-from moderation.errors import SandboxError
+from stream.errors import SandboxError
 from stream.sandbox import TOPICS, KafkaOptions, Sandbox, TritonOptions
 from stream.sandbox.part import Leash
 from stream.sandbox.triton_server import TritonServer

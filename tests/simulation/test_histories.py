@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 from confluent_kafka import TopicPartition
 
-from moderation.errors import PositionLost
+from stream.errors import PositionLost
 from stream.kafka import Source
 from stream.kafka.client import positions_of
 from tests.simulation.world import History, World, simulated
