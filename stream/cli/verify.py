@@ -1,6 +1,5 @@
 """`adjudicate verify`: exactly one decision for every event and client? Read from the topics themselves."""
 
-import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream.cli.options import AsJson, SettingsFile
+from stream.cli.terminal import console, notices, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,8 +44,6 @@ def verify(  # noqa: PLR0913, PLR0917 - each is an option of the command
     --policies or --clients, the clients that decided on any event naming none are expected on all of those.
     Exits 0 if all is well and 1 if not.
     """
-    from rich.console import Console
-
     from moderation.errors import ConfigurationError
     from stream.history import Topics
     from stream.settings import read_settings
@@ -60,9 +58,9 @@ def verify(  # noqa: PLR0913, PLR0917 - each is an option of the command
         scores,
     )
     everyone = frozenset(name.strip() for name in clients.split(",")) if clients is not None else None
-    history, findings = examine(read.kafka, topics, _clients_of(policies, read), everyone, wait, Console(stderr=True))
+    history, findings = examine(read.kafka, topics, _clients_of(policies, read), everyone, wait, notices())
     if as_json:
-        typer.echo(json.dumps(as_report(history, findings), indent=2, default=str))
+        print_json(as_report(history, findings))
     else:
         _show(history, findings)
     raise typer.Exit(0 if findings.are_none else 1)
@@ -134,17 +132,16 @@ def _looked_at(history: "History") -> dict[str, int]:
 
 
 def _show(history: "History", findings: "Findings") -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    shown = console()
     table = Table("finding", "number", "the first of them")
     for kind in findings.__slots__:
         items = getattr(findings, kind)
         table.add_row(kind.replace("_", " "), str(len(items)), "\n".join(map(_line, items[:_SHOWN])))
-    console.print(table)
+    shown.print(table)
     counts = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in _looked_at(history).items())
-    console.print(f"{counts}: {'all well' if findings.are_none else 'NOT as promised'}")
+    shown.print(f"{counts}: {'all well' if findings.are_none else 'NOT as promised'}")
 
 
 def _line(item: tuple[object, ...]) -> str:

@@ -1,14 +1,11 @@
 """Headless Chromium from Debian: what a viewer sees of a file, pixel by pixel."""
 
 import base64
-import os
-import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import sync_playwright
 
@@ -43,16 +40,6 @@ _DRAW: Final = """async (files) => {
   }
   return drawn;
 }"""
-
-
-def chromium() -> str:
-    """Path of the program. Where it is missing the test fails under CI and skips, by name, elsewhere."""
-    path = shutil.which("chromium")
-    if path is None and os.environ.get("CI"):
-        pytest.fail("missing for this test: chromium (Debian: apt-get install chromium)")
-    if path is None:
-        pytest.skip("missing for this test: chromium (Debian: apt-get install chromium)")
-    return path
 
 
 class Browser:

@@ -12,8 +12,9 @@ import pytest
 from moderation.errors import ImageError
 from moderation.images import views
 from tests.images import jpeg_cases, other_cases, png_cases
-from tests.images.browser import Browser, Pixels, chromium
+from tests.images.browser import Browser, Pixels
 from tests.images.case import SIDE, Case
+from tests.parts import require_program
 
 CASES = {case.name: case for source in (png_cases, jpeg_cases, other_cases) for case in source.cases()}
 Drawn = dict[str, Pixels | None]
@@ -21,7 +22,7 @@ Drawn = dict[str, Pixels | None]
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drawn]:
-    with Browser(chromium(), tmp_path_factory.mktemp("chromium")) as browser:
+    with Browser(require_program("chromium"), tmp_path_factory.mktemp("chromium")) as browser:
         found = browser.draw([(case.mime, case.data) for case in CASES.values()])
     yield dict(zip(CASES, found, strict=True))
 
