@@ -477,6 +477,7 @@ def _escape(character: str, upper: bool) -> str:
 
 @settings(deadline=None)
 @given(spelled_page())
+@example(("a.example/+  é", "a.example/+%20%20%c3%a9"))
 def test_every_spelling_of_a_page_meets_its_entry(drawn: tuple[str, str]) -> None:
     entry, sent = drawn
     assert page_key(sent) == canonical("page_url", entry)

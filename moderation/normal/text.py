@@ -21,6 +21,7 @@ _SELECTORS: Final = "".join(map(chr, [*range(0xFE00, 0xFE10), *range(0x180B, 0x1
 _ALSO_INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2065" + _SELECTORS)
 """Default ignorable code points of Unicode that are not of category Cf."""
 _PLAIN: Final = re.compile(r"[!#-&(-~]+")
+_SPACE: Final = re.compile(r"\s")
 _SPACES: Final = re.compile(r"\s+")
 _WORD_BREAKS: Final = frozenset("\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\u2028\u2029")
 _BOM_READ_AS_LATIN: Final = "ï»¿"
@@ -28,14 +29,14 @@ _QUOTES: Final = ('"', "'")
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    """Without characters that nobody sees, spaces and line ends as plain spaces, nothing around it.
+    """Without characters that nobody sees, every space and line end as a plain space, nothing around it.
 
     keep: invisible characters that mean something where this text stands.
     """
     if text.isascii() and text.isprintable():
         return text.strip()
     seen = text.removeprefix("\ufeff").removeprefix(_BOM_READ_AS_LATIN)
-    return _SPACES.sub(" ", "".join(_shown(character, keep) for character in seen)).strip()
+    return _SPACE.sub(" ", "".join(_shown(character, keep) for character in seen)).strip()
 
 
 def _shown(character: str, keep: str) -> str:
