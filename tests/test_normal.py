@@ -132,6 +132,7 @@ def test_addresses_have_one_notation(spelled: str, address: str) -> None:
     [
         "casino",
         "null",
+        "1207472156",
         "-",
         "a..example",
         "casino.example:port",
@@ -142,6 +143,8 @@ def test_addresses_have_one_notation(spelled: str, address: str) -> None:
         "xn--" + "a" * 70 + ".example",
         "a" * 300 + ".example",
         "ca sino",
+        "???",
+        "https://",
         "data:image/png;base64,AAAA",
         "a/../b",
     ],

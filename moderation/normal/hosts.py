@@ -144,7 +144,8 @@ def _checked(name: str, shown: str) -> Normal:
     if not bare:
         return ""
     if _NUMBER.fullmatch(bare.rpartition(".")[2]):
-        return _ipv4(bare) or Incomparable.of(shown, "is neither a domain nor an address")
+        is_an_id = "." not in bare and "//" not in shown.replace("\\", "/")
+        return (not is_an_id and _ipv4(bare)) or Incomparable.of(shown, "is neither a domain nor an address")
     if len(bare) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in bare.split(".")):
         return Incomparable.of(shown, NOT_A_DOMAIN)
     return bare if "." in bare else Incomparable.of(shown, "is not a domain: it has no dot")

@@ -14,12 +14,24 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from moderation.documents.mistakes import Mistake, nearest
 from moderation.documents.source import Source, read
-from moderation.events import AdContext, Decision, ImageFacts, ModelStamp, Probability, ScoredEvent, Status, Surface
+from moderation.events import (
+    AdContext,
+    Decision,
+    ImageFacts,
+    ModelStamp,
+    Pdq,
+    Probability,
+    ScoredEvent,
+    Sha256,
+    Status,
+    Surface,
+)
 from moderation.labels import LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.policy_set import find_decision
 from moderation.policy.engine.rules.registry import RULES, RuleRegistry
 from moderation.policy.tools.diff import NONE, Decides
+from moderation.sent import lower
 
 OTHER: Final = "other"
 """In `scores`: the score of every label that is not given."""
@@ -61,8 +73,8 @@ class Given(_Closed):
     status: Status | None = None
     uncertainty: Probability | None = None
     context: _Context = _Context()
-    content_sha256: str | None = None
-    perceptual_hash: str | None = None
+    content_sha256: Annotated[Sha256 | None, BeforeValidator(lower)] = None
+    perceptual_hash: Annotated[Pdq | None, BeforeValidator(lower)] = None
     image: ImageFacts | None = None
     clients: tuple[str, ...] | None = Field(None, description="Clients the event names; the policy's own if absent.")
     now: Annotated[datetime | None, BeforeValidator(_moment)] = Field(None, description="When it is decided.")
