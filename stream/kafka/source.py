@@ -5,14 +5,14 @@ The group assigns partitions; this member starts each at a position that it has 
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final, Protocol
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from stream.errors import BrokerError, PositionLost
+from stream.errors import BrokerError, PositionLost, TransactionAborted
 from stream.kafka.client import is_notice, made, names_of, partitions_of, positions_of, record_of
 from stream.kafka.lookup import Found, Lookup
 from stream.kafka.orphans import OrphanWatch
@@ -104,8 +104,10 @@ class Source:
         """Proof of membership as of the last rebalance this thread has seen; a transaction carries it.
 
         Not asked for at commit time: a member that is just losing its partitions would then commit with
-        a proof that says nothing, and the broker would take it.
+        a proof that says nothing, and the broker would take it. Raises TransactionAborted where there is none.
         """
+        if not self._member_id:
+            raise TransactionAborted("expelled from the group")
         return Membership(self._proof, self._claims)
 
     def start_assigned(self) -> Mapping[Position, int]:
@@ -192,8 +194,8 @@ class Source:
         self._at_end.clear()
         return True
 
-    def _stop(self, positions: Iterable[Position]) -> None:
-        going = self._started & set(positions)
+    def _stop(self, positions: Set[Position]) -> None:
+        going = self._started & positions
         self._consumer.incremental_unassign(partitions_of(going))
         self._started -= going
 
@@ -222,32 +224,42 @@ class Source:
         if self._is_closing:
             return
         log.info("partitions assigned", partitions=names_of(partitions))
+        if not self._renew_membership(consumer):
+            self._void()
         self._assigned |= positions_of(partitions)
         self._ask_after = 0.0
-        self._proof = consumer.consumer_group_metadata()
-        # Kept: the consumer itself must not be asked by another thread while it closes.
-        self._member_id = consumer.memberid() or ""
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if not self._is_closing:
-            proof = consumer.consumer_group_metadata()
-            if not consumer.memberid():
-                # Expelled since the brokers asked for them: this proof says nothing and would be believed.
-                self._on_lost(consumer, partitions)
-                return
             log.info("partitions revoked", partitions=names_of(partitions))
-            self._proof = proof
-            self._listener.on_revoked()
-        self._forget(partitions)
+            if self._renew_membership(consumer):
+                self._listener.on_revoked()
+            else:
+                self._void()
+        self._forget(positions_of(partitions))
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         if not self._is_closing:
             log.warning("partitions lost", partitions=names_of(partitions))
             self._listener.on_lost()
-        self._forget(partitions)
+        self._forget(self._assigned | positions_of(partitions))
 
-    def _forget(self, partitions: list[TopicPartition]) -> None:
-        gone = positions_of(partitions)
+    def _renew_membership(self, consumer: Consumer) -> bool:
+        """Take the proof of the moment. False: the group expelled this member since the last one, so that others
+        may have had its partitions.
+        """
+        before = self._member_id
+        self._proof = consumer.consumer_group_metadata()
+        # Kept: the consumer itself must not be asked by another thread while it closes.
+        self._member_id = consumer.memberid() or ""
+        return before in ("", self._member_id) and bool(self._member_id)
+
+    def _void(self) -> None:
+        """Positions and what was read from them belong to an earlier membership."""
+        self._listener.on_lost()
+        self._stop(self._started)
+
+    def _forget(self, gone: Set[Position]) -> None:
         if paused := self._paused & gone:
             # Else they would still be paused when they come back.
             self._consumer.resume(partitions_of(paused))

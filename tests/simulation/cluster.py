@@ -1,7 +1,7 @@
 """What the brokers hold: records, transactions, and a group with its offsets, as Apache Kafka 4.1 keeps them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -101,12 +101,16 @@ def _shown(offsets: dict[Position, Held]) -> str:
     return ", ".join(f"{topic}/{number}:{held.offset}" for (topic, number), held in sorted(offsets.items()))
 
 
+Claim = tuple[int, set[Position]]
+"""What a member calls its own as it joins, and the generation it has that from."""
+
+
 @dataclass
 class Member:
     instance: str
     member_id: str
     sync: Callable[[set[Position], int], None]
-    owned: set[Position]
+    claim: Claim
     assigned: set[Position] = field(default_factory=set)
     has_joined: bool = False
     seen: float = 0.0
@@ -122,17 +126,15 @@ class Group:
         self.members: dict[str, Member] = {}
         self._ids = 0
 
-    def join(
-        self, instance: str, member_id: str, owned: Iterable[Position], sync: Callable[[set[Position], int], None]
-    ) -> str:
+    def join(self, instance: str, member_id: str, claim: Claim, sync: Callable[[set[Position], int], None]) -> str:
         """A member's (re)join. Returns its id; the assignment comes by `sync`."""
         now, known = self._cluster.schedule.now, self.members.get(instance)
         if known is not None and known.member_id == member_id:
-            known.owned, known.seen = set(owned), now
+            known.claim, known.seen = (claim[0], set(claim[1])), now
             self._joined(known)
             return member_id
         self._ids += 1
-        member = Member(instance, f"{instance}-{self._ids}", sync, set(owned), seen=now)
+        member = Member(instance, f"{instance}-{self._ids}", sync, (claim[0], set(claim[1])), seen=now)
         self.members[instance] = member
         if known is not None and not self.is_rebalancing:
             # A static member that comes back gets what it had, and the generation goes on.
@@ -156,7 +158,7 @@ class Group:
         return instance in self.members and self.members[instance].member_id == member_id
 
     def must_join(self, instance: str) -> bool:
-        return self.is_rebalancing and not self.members[instance].has_joined
+        return self.is_rebalancing and instance in self.members and not self.members[instance].has_joined
 
     def heartbeat(self, instance: str) -> None:
         self.members[instance].seen = self._cluster.schedule.now
@@ -199,22 +201,29 @@ class Group:
             return
         self.is_rebalancing = False
         self.generation += 1
-        target = self._deal_out()
-        for member in self.members.values():
-            others = {place for each in self.members.values() if each is not member for place in each.owned}
-            member.assigned = target[member.instance] - others
+        owned = {name: self._owned(member) for name, member in self.members.items()}
+        target = self._deal_out(owned)
+        for name, member in self.members.items():
+            others = {place for other, places in owned.items() if other != name for place in places}
+            member.assigned = target[name] - others
             member.has_joined = False
         for member in list(self.members.values()):
             member.sync(set(member.assigned), self.generation)
 
-    def _deal_out(self) -> dict[str, set[Position]]:
+    def _owned(self, member: Member) -> set[Position]:
+        """Its claims, but for what another claims from a generation as late or later."""
+        generation, places = member.claim
+        rivals = [each.claim for each in self.members.values() if each is not member]
+        return {place for place in places if not any(place in theirs and late >= generation for late, theirs in rivals)}
+
+    def _deal_out(self, owned: dict[str, set[Position]]) -> dict[str, set[Position]]:
         """Balanced, and as it was where that is possible."""
         names = sorted(self.members)
         most = -(-len(self._cluster.logs) // len(names))
         target: dict[str, set[Position]] = {name: set() for name in names}
         free = set(self._cluster.logs)
         for name in names:
-            for place in sorted(self.members[name].owned & free)[:most]:
+            for place in sorted(owned[name] & free)[:most]:
                 target[name].add(place)
                 free.discard(place)
         for place in sorted(free):

@@ -78,7 +78,6 @@ class SimConsumer:
         self._awaits = ""
         """"assign" or "unassign": the call that answers a rebalance, whether its event was served or not."""
         self._added: set[Position] = set()
-        self._revoked: set[Position] = set()
         self._must_rejoin = False
         self._is_leaving = False
         self._is_subscribed = False
@@ -99,27 +98,29 @@ class SimConsumer:
             return
         self._answer_questions()
         group = self._cluster.group
-        if self._member_id and not group.is_member(self._instance, self._member_id):
-            self._lose()
-        elif self._member_id:
+        if self._member_id and group.is_member(self._instance, self._member_id):
             group.heartbeat(self._instance)
-        if not self._awaits and self._has_to_join():
+        elif self._member_id:
+            self._notice_expulsion()
+        if self._awaits:
+            return  # A loss is not told while a rebalance waits for its answer.
+        if self._must_rejoin or self._cluster.group.must_join(self._instance) or not self._owned:
+            self._join()
+        elif not self._member_id:
+            self._generation = -1
+            self._ask_to_unassign("lost", set(self._owned))
+
+    def _join(self) -> None:
+        if self._must_rejoin or not self._member_id or self._cluster.group.must_join(self._instance):
             self._must_rejoin = False
-            self._member_id = group.join(self._instance, self._member_id, self._owned, self._sync)
+            claim = (self._generation, self._owned)
+            self._member_id = self._cluster.group.join(self._instance, self._member_id, claim, self._sync)
 
-    def _has_to_join(self) -> bool:
-        return not self._member_id or self._must_rejoin or self._cluster.group.must_join(self._instance)
-
-    def _lose(self) -> None:
-        """Expelled, or replaced by a process of the same instance."""
-        known = self._cluster.group.members.get(self._instance)
-        if known is not None:
+    def _notice_expulsion(self) -> None:
+        self._member_id = ""
+        if self._instance in self._cluster.group.members:
             self._errors.append(SimRecord(("", 0), 0, None, KafkaError(KafkaError._FATAL, "fenced", fatal=True)))
             self._is_subscribed = False
-        self._member_id, self._generation = "", -1
-        self._events.clear()
-        self._added = set()
-        self._ask_to_unassign("lost", set(self._owned))
 
     def _sync(self, assigned: set[Position], generation: int) -> None:
         if self._process.is_dead:
@@ -134,12 +135,16 @@ class SimConsumer:
             self._ask_to_assign()
 
     def _ask_to_unassign(self, kind: str, places: set[Position]) -> None:
-        self._awaits, self._revoked = "unassign", places
+        """What this member calls its own changes when the event is queued, not when it is served."""
+        self._awaits = "unassign"
+        self._owned -= places
         self._events.append(Event(kind, places))
 
     def _ask_to_assign(self) -> None:
         self._awaits = "assign"
+        self._owned |= self._added
         self._events.append(Event("assign", self._added))
+        self._added = set()
 
     def _answer_questions(self) -> None:
         """Committed offsets for partitions that were started without one (rdkafka_assignment.c)."""
@@ -229,7 +234,6 @@ class SimConsumer:
                 self._begin(position, place.offset)
         if self._awaits == "assign":
             self._awaits = ""
-            self._owned |= self._added
 
     def incremental_unassign(self, places: list[TopicPartition]) -> None:
         """An answer that is on its way stays there, and meets whatever is asked for when it comes."""
@@ -242,7 +246,6 @@ class SimConsumer:
             self._questions.discard(position)
         if self._awaits == "unassign":
             self._awaits = ""
-            self._owned -= self._revoked
             if self._is_leaving:
                 self._is_leaving = False
                 self._cluster.group.leave(self._instance, self._member_id)
