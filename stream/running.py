@@ -12,6 +12,7 @@ from stream import metrics
 from stream.heap import give_memory_back
 from stream.logs import configure_logs
 from stream.settings import Settings
+from stream.signals import accept_stop_signals
 from stream.worker import Stage, Worker
 
 log = structlog.get_logger()
@@ -23,6 +24,7 @@ stopped: Final = threading.Event()
 def prepare(settings: Settings) -> None:
     give_memory_back()
     configure_logs(settings.log_level)
+    accept_stop_signals()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     metrics.serve_metrics(settings.worker)
 

@@ -51,6 +51,8 @@ app.command()(model.assemble)
 def main() -> None:
     """Entry point."""
     from stream.logs import configure_logs
+    from stream.signals import accept_stop_signals
 
+    accept_stop_signals()
     configure_logs("warning")
     run_command(app)

@@ -34,7 +34,9 @@ def sandbox(
 
     from stream.sandbox.sandbox import Sandbox
     from stream.sandbox.triton_server import TritonOptions
+    from stream.signals import accept_stop_signals
 
+    accept_stop_signals()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     stack = Sandbox(directory, brokers=brokers, triton_options=TritonOptions(model_repository=model_repository))
     try:

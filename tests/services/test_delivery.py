@@ -5,6 +5,7 @@ Every fault, on three brokers: `make faults`.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from tests.faults.stack import Stack
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
+IGNORING = ["sh", "-c", "trap '' INT TERM; exec \"$@\"", "sh"]
+"""Starts a command with both signals ignored, as some shells do."""
 ADJUDICATE = [sys.executable, "-c", "from stream.cli import main; main()"]
 
 
@@ -59,7 +62,7 @@ def test_the_command_itself_scores_decides_and_stops(run: Run) -> None:
     logs = [(run.directory / f"{name}.txt").open("wb") for name in ("score", "decide")]
     workers = [
         subprocess.Popen(
-            [*ADJUDICATE, name, "--settings", str(run.settings_file)],
+            [*IGNORING, *ADJUDICATE, name, "--settings", str(run.settings_file)],
             stderr=log, stdout=log, env=os.environ | {"ADJUDICATE_INSTANCE": f"plain-{run.name}"},
         )
         for name, log in zip(("score", "decide"), logs, strict=True)
@@ -68,10 +71,13 @@ def test_the_command_itself_scores_decides_and_stops(run: Run) -> None:
         events = iter(Events(run.settings, "plain-"))
         produce_all(run.settings.kafka, [next(events) for _ in range(200)])
         code, report = verify(run, "--policies", str(run.policies), "--wait", "90")
+        for worker, number in zip(workers, (signal.SIGINT, signal.SIGTERM), strict=True):
+            worker.send_signal(number)
+        codes = [worker.wait(15) for worker in workers]
     finally:
         for worker in workers:
-            worker.terminate()
-        codes = [worker.wait(15) for worker in workers]
+            worker.kill()
+            worker.wait()
         for log in logs:
             log.close()
     assert (code, report["ok"]) == (0, True)

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -256,10 +257,20 @@ def test_the_mock_stands_in_where_java_is_missing(monkeypatch: pytest.MonkeyPatc
         assert consume(stack.kafka_settings, "pretended", 1) == [b"shown"]
 
 
-def run_sandbox(*options: str) -> "subprocess.Popen[str]":
+IGNORING = ["sh", "-c", "trap '' INT TERM; exec \"$@\"", "sh"]
+"""As a shell starts its background jobs, and worse."""
+
+
+@contextmanager
+def run_sandbox(*options: str) -> "Iterator[subprocess.Popen[str]]":
+    """A child that hangs is killed as soon as the test is over."""
     program = "import typer; from stream.cli.sandbox import sandbox; typer.run(sandbox)"
     command = [sys.executable, "-c", program, "--model-repository", str(TINY_MODEL_REPOSITORY), "--json", *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen([*IGNORING, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
