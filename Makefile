@@ -1,10 +1,11 @@
 # Thin on purpose: each target is one command. `make demo` is the place to begin.
 PYTHON ?= python3
 MINUTES ?= 20
+RUNS ?= 300
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --constraint requirements.lock
 
-.PHONY: setup demo test check bench faults malformed soak clean system-demo system-test
+.PHONY: setup demo test check bench faults malformed soak repeat clean system-demo system-test
 .SECONDARY: # A stamp is kept: it says what is installed.
 .NOTPARALLEL: # What the system lacks is named before anything else starts.
 
@@ -32,8 +33,12 @@ malformed: setup ## Ten thousand of everything that is malformed, through broker
 	ADJUDICATE_TEST_MALFORMED=10000 $(BIN)/pytest --all-faults -k malformed \
 		tests/faults tests/test_malformed.py tests/test_images_fuzz.py $(ARGS)
 
-soak: setup ## Random faults for MINUTES, then the checker's verdict
+soak: setup ## Random faults for MINUTES, then as long beside busy loops, each with the checker's verdict
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(ARGS)
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --hogs 2 --recover-within 60 --out soak-out/starved $(ARGS)
+
+repeat: setup ## The delivery test RUNS times beside load, every run kept
+	$(BIN)/python -m tests.faults.repeat --runs $(RUNS) $(ARGS)
 
 clean: ## Forget the environment and what the sandbox fetched
 	rm -rf .venv .sandbox demo-out

@@ -3,7 +3,7 @@
 Prints the checker's verdict, throughput, recovery after each kind of fault and the memory of each process, and
 draws memory and throughput over time into soak.png. Exits with 1 and says which promise was broken unless every
 event was decided exactly once, the first decision came within 15 s of each fault's end, and the level of each
-process's memory stayed within a tenth.
+process's memory stayed within a tenth. With `--hogs` busy loops starve everything of processor time.
 """
 
 import argparse
@@ -24,8 +24,9 @@ from rich.console import Console
 
 from tests.faults.load import Load
 from tests.faults.run import Run
-from tests.faults.soak_report import Samples, as_report, broken_promises, draw, hits, show
+from tests.faults.soak_report import RECOVERY_S, Samples, as_report, broken_promises, draw, hits, show
 from tests.faults.stack import Stack
+from tests.faults.starvation import starved
 
 EVERY_S: Final = 20.0
 FRESH: Final = 0.25
@@ -160,6 +161,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--per-second", type=float, default=50.0, help="records sent per second")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the order of faults")
+    parser.add_argument("--hogs", type=int, default=0, help="busy loops beside it; the brokers give way to them")
+    parser.add_argument("--recover-within", type=float, default=RECOVERY_S, help="seconds to the first decision")
     parser.add_argument("--out", type=Path, default=Path("soak-out"), help="folder for soak.png and soak.json")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -175,14 +178,21 @@ def _soak_in(directory: Path, options: argparse.Namespace, console: Console) -> 
     with Stack.below(directory) as stack, Run(stack, directory / "run", cache={"entries": 500}) as run:
         run.workers(scorers=2, deciders=2)
         samples = Samples(run)
-        with samples.taken():
+        slowed = stack.sandbox.kafka if options.hogs else ()
+        with samples.taken(), starved(options.hogs, slowed):
             load, healed = soak(run, options.minutes, options.per_second, options.seed, console)
         outcome = run.outcome(time.monotonic(), load)
         found = hits(run, load, healed, samples.start)
-        broken = broken_promises(outcome, found, samples.lives(), run.watch.wrong_scores)
+        broken = broken_promises(
+            outcome, found, samples.lives(), run.watch.wrong_scores, recovery_s=options.recover_within
+        )
+        if not outcome.findings.are_none:
+            broken.append(f"evidence: {run.keep_evidence(broken[0])}")
         show(console, outcome, found, samples, broken)
         draw(samples, found, options.out / "soak.png")
-        report = {"minutes": options.minutes, "seed": options.seed} | as_report(outcome, found, samples, broken)
+        report = {"minutes": options.minutes, "seed": options.seed, "hogs": options.hogs} | as_report(
+            outcome, found, samples, broken
+        )
         (options.out / "soak.json").write_text(json.dumps(report))
         (options.out / "workers.log").write_text(run.supervisor.logs())
         return 1 if broken else 0

@@ -13,6 +13,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from stream.findings_summary import summarize
 from tests.faults.load import Load
 from tests.faults.run import Outcome, Run
 
@@ -113,10 +114,18 @@ def hits(run: Run, load: Load, healed: Sequence[tuple[str, float]], start: float
     return [Hit(name, at - start, run.first_after(at), run.caught_up(at, load)) for name, at in healed]
 
 
-def broken_promises(outcome: Outcome, found: Sequence[Hit], lives: Sequence[Life], wrong: Sequence[str]) -> list[str]:
-    broken = [] if outcome.findings.are_none else [f"not exactly once: {outcome.findings}"]
+def broken_promises(
+    outcome: Outcome,
+    found: Sequence[Hit],
+    lives: Sequence[Life],
+    wrong: Sequence[str],
+    *,
+    recovery_s: float = RECOVERY_S,
+) -> list[str]:
+    findings = summarize(outcome.history, outcome.findings)
+    broken = [] if outcome.findings.are_none else [f"not exactly once: {findings}"]
     broken += [f"scores of another image on {event_id}" for event_id in wrong]
-    slow = [hit for hit in found if hit.first_s > RECOVERY_S]
+    slow = [hit for hit in found if hit.first_s > recovery_s]
     broken += [f"{hit.fault}, ended at {hit.ended_s:.0f} s: no decision for {hit.first_s:.1f} s" for hit in slow]
     grown = [life for life in lives if life.growth > FLAT or life.peak > PEAK]
     return broken + [f"{life.worker}: {min(life.sizes) / 1e6:.0f} to {max(life.sizes) / 1e6:.0f} MB" for life in grown]
@@ -129,7 +138,7 @@ def show(console: Console, outcome: Outcome, found: Sequence[Hit], samples: Samp
     rate_in, rate_out = outcome.sent / lasted_s, (samples.decisions or [0])[-1] / lasted_s
     console.print(f"{rate_in:.0f} records/s in, {rate_out:.0f} decisions/s out, faults included; {len(found)} faults")
     console.print(str(outcome))
-    console.print("missing, doubled, contradictory: none" if outcome.findings.are_none else str(outcome.findings))
+    console.print(summarize(outcome.history, outcome.findings))
     console.print("every promise kept" if not broken else "BROKEN:\n" + "\n".join(broken), style="bold")
 
 
