@@ -39,6 +39,8 @@ def seeds() -> tuple[bytes, ...]:
         encoded(Image.fromarray(np.arange(2400, dtype=np.uint16).reshape(40, 60) * 27), "PNG"),
         encoded(drawn.convert("LA"), "PNG"),
         encoded(drawn.convert("RGBA"), "WEBP", lossless=True),
+        encoded(drawn, "BMP"),
+        encoded(drawn.convert("P"), "BMP"),
     )
 
 
