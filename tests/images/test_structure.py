@@ -13,6 +13,7 @@ from moderation.errors import ImageError
 from moderation.events import Status
 from moderation.images import Limits, views
 from moderation.images.reduce import FULL_PIXELS, factors
+from stream.decode.pool import DecodePool
 from tests.drawn import encoded, flat, picture, png_chunk
 from tests.images import jpeg_cases, png_cases, profiles
 from tests.images.case import RGB, RGB_IMAGE, SIDE
@@ -189,3 +190,17 @@ def test_a_canvas_that_its_decoder_holds_twice_counts_twice() -> None:
     for kind in ("WEBP", "AVIF"):
         with pytest.raises(ImageError, match="TOO_LARGE"):
             views(encoded(RGB_IMAGE, kind), SIDE, limits)
+
+
+def test_colours_are_the_same_in_a_decoder_process() -> None:
+    """It may open no file any more when it meets its first profile."""
+    files = [
+        png_cases.rgb(png_cases.cicp(9, 16)),
+        png_cases.rgb(png_cases.chrm(*png_cases.BT2020) + png_cases.gama(1)),
+        jpeg_cases.inserted(jpeg_cases.GREY_BASE, *jpeg_cases.parts(profiles.grey(1.0), 1)),
+        jpeg_cases.inserted(jpeg_cases.CMYK_BASE, *jpeg_cases.parts(profiles.table(b"CMYK", 4), 1)),
+        bmp(24, BGR),
+    ]
+    with DecodePool(1, SIDE, timeout_s=60.0) as pool:
+        for data in files:
+            assert np.array_equal(pool.submit(data).result(60).pixels, views(data, SIDE).pixels)
