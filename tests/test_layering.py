@@ -18,9 +18,9 @@ PLACES = {
     "torch": {"moderation/training/fit/", "stream/cli/model.py"},
     "torchvision": {"moderation/training/fit/"},
     "aiohttp": {"stream/fetch"},
-    "watchfiles": {"moderation/policy/live.py"},
     "idna": {"moderation/normal/hosts.py"},
     "iso3166": {"moderation/normal/countries.py"},
+    "watchfiles": {"moderation/policy/watching.py"},
 }
 
 

@@ -1,7 +1,7 @@
 """Policies that follow their files: each change is checked whole, then swapped in as one snapshot.
 
 A broken file never goes live: its client, and every client that inherits from it, keeps the last good policy,
-and an event says so. A removed file removes its client. The only import of `watchfiles`.
+and an event says so. A removed file removes its client.
 """
 
 import threading
@@ -13,20 +13,19 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
-from watchfiles import watch
 
 from moderation.documents.mistakes import Mistake, PolicyMistakes
 from moderation.labels import LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.policy_set import PolicySet
+from moderation.policy.folder import Fingerprint, fingerprint
 from moderation.policy.load import Examination, examine
+from moderation.policy.watching import QUIET_S, follow
 
-_DEBOUNCE_MS: Final = 200
-_STEP_MS: Final = 50
-_QUIET_MS: Final = 500
-"""Without a change for so long, the watch itself is looked after."""
 _STEADY_S: Final = 10.0
-"""A watch that lasted so long was a good one: what ends it is a first failure again."""
+"""What fails after so long without a failure fails for the first time."""
+_MOST_READINGS: Final = 5
+"""A folder that changes all the time is taken as it was read last; the next change reads it again."""
 _STOP_TIMEOUT_S: Final = 1.0
 
 
@@ -73,15 +72,16 @@ class LivePolicies:
         self._thread: threading.Thread | None = None
         self._snapshot: PolicySet | None = None
         self._refused: dict[str, tuple[Mistake, ...]] = {}
+        self._seen: Fingerprint | None = None
 
     def start(self) -> None:
         """Load the folder and begin to watch it. Raises PolicyMistakes if any file is wrong."""
-        examination = examine(self._directory, self._labels)
+        examination = self._examined()
         if examination.mistakes:
             raise PolicyMistakes(examination.mistakes)
         self._snapshot = PolicySet(examination.policies).prepared()
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._watch, name="policies", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="policies", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -100,48 +100,38 @@ class LivePolicies:
     def refresh(self) -> None:
         """Check the folder now, as a change on disk would."""
         before = self.current()
-        examination = examine(self._directory, self._labels)
+        examination = self._examined()
         kept = _kept(before.policies, examination)
         after = PolicySet(_in_order([*examination.policies, *kept]))
         if after.hash != before.hash:
             self._snapshot = after.prepared()
-        self._tell(before.policies, after.policies, kept, examination.mistakes)
+        self._report(before.policies, after.policies, kept, examination.mistakes)
 
-    def _watch(self) -> None:
+    def _follow(self) -> None:
+        """Refresh at every change until stopped. The thread's boundary: nothing that is raised ends it unheard."""
         failures = 0
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
-                self._follow()
+                for _ in follow(self._directory, lambda: self._seen, self._stopping):
+                    self.refresh()
             except Exception as error:  # noqa: BLE001
-                # The thread's boundary: whatever ended it here would end the following of policies unheard.
-                # Once is no news, while the folder is being replaced.
+                # One failure is no news: the folder may be half replaced.
                 failures = failures + 1 if time.monotonic() - began < _STEADY_S else 1
                 if failures > 1:
                     self._alarm(error)
-                self._stopping.wait(_QUIET_MS / 1000)
+                self._stopping.wait(QUIET_S)
 
-    def _follow(self) -> None:
-        """Refresh at every change, until told to stop or the folder is another one than before."""
-        folder = self._directory.stat().st_ino
-        changes = watch(
-            self._directory,
-            stop_event=self._stopping,
-            debounce=_DEBOUNCE_MS,
-            step=_STEP_MS,
-            rust_timeout=_QUIET_MS,
-            yield_on_timeout=True,
-            raise_interrupt=False,
-            watch_filter=None,
-        )
-        # The watch begins at the first step, so what changed before it is looked for after it.
-        is_first = True
-        for changed in changes:
-            if changed or is_first:
-                self.refresh()
-            is_first = False
-            if not changed and self._directory.stat().st_ino != folder:
-                return
+    def _examined(self) -> Examination:
+        """The folder as it is at one moment: what changes while it is read is read again."""
+        self._seen = None
+        for _ in range(_MOST_READINGS):
+            before = fingerprint(self._directory)
+            examination = examine(self._directory, self._labels)
+            if fingerprint(self._directory) == before:
+                break
+        self._seen = before
+        return examination
 
     def _alarm(self, error: Exception) -> None:
         """Say once what keeps the folder from being read; the next good look at it ends the alarm."""
@@ -158,7 +148,7 @@ class LivePolicies:
             self._refused[folder] = (mistake,)
             self._on_event(_refused(folder, (mistake,), kept=[])[0])
 
-    def _tell(
+    def _report(
         self,
         before: Iterable[EffectivePolicy],
         after: Iterable[EffectivePolicy],

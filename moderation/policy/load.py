@@ -26,6 +26,7 @@ from moderation.policy.compile.effective import (
 from moderation.policy.compile.list_files import ListReader
 from moderation.policy.engine.policy_set import PolicySet
 from moderation.policy.engine.routing import as_compared
+from moderation.policy.folder import policy_files
 from moderation.policy.language.expressions import compile_expression
 from moderation.policy.language.schema import PolicyFile, policy_file
 from moderation.policy.language.validate import validate
@@ -83,14 +84,6 @@ def examine_text(texts: Mapping[str, str], directory: Path, labels: LabelCatalog
     labels = labels or shipped_catalogue()
     files = [_checked(parse(text, name), directory / name, labels) for name, text in texts.items()]
     return _resolve(files, directory, labels)
-
-
-def policy_files(directory: Path) -> list[Path]:
-    """The policy files of a folder and its sub-folders: `*.yaml` and `*.yml`, but not `*.cases.yaml`."""
-    found = (path for suffix in ("yaml", "yml") for path in directory.rglob(f"*.{suffix}"))
-    return sorted(
-        path for path in found if not path.name.startswith(".") and not path.stem.endswith(".cases") and path.is_file()
-    )
 
 
 def _checked(source: Source, path: Path, labels: LabelCatalogue) -> _File:

@@ -11,7 +11,7 @@ import pytest
 from watchfiles import watch
 
 from moderation.events import Verdict
-from moderation.policy import LivePolicies, PolicyEvent, PolicyEventKind, PolicyMistakes
+from moderation.policy import LivePolicies, PolicyEvent, PolicyEventKind, PolicyMistakes, watching
 from moderation.policy import live as live_module
 from moderation.policy.load import examine
 from tests.policy.making import decide, write
@@ -52,7 +52,7 @@ def test_a_broken_file_at_the_start_is_refused(tmp_path: Path) -> None:
         live.current()
 
 
-def test_a_change_is_swapped_in_and_told(tmp_path: Path) -> None:
+def test_a_change_is_swapped_in_and_reported(tmp_path: Path) -> None:
     with living(write(tmp_path, acme=LAX)) as (live, events):
         before = live.current()
         assert verdict(live) is Verdict.ALLOW
@@ -60,10 +60,10 @@ def test_a_change_is_swapped_in_and_told(tmp_path: Path) -> None:
         wait_for(lambda: events)
         assert verdict(live) is Verdict.BLOCK
         assert decide(before, scores={"violence": 0.7}).verdict is Verdict.ALLOW, "a snapshot never changes"
-        (told,) = events
-        assert (told.kind, told.client, told.file) == (PolicyEventKind.CHANGED, "acme", f"{tmp_path}/acme.yaml")
-        assert told.previous_hash == before.policies[0].hash
-        assert told.hash == live.current().policies[0].hash
+        (change,) = events
+        assert (change.kind, change.client, change.file) == (PolicyEventKind.CHANGED, "acme", f"{tmp_path}/acme.yaml")
+        assert change.previous_hash == before.policies[0].hash
+        assert change.hash == live.current().policies[0].hash
 
 
 def test_a_broken_change_keeps_the_last_good_policy_and_raises_an_alarm_once(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_the_alarm_ends_when_the_file_is_right_again_even_if_nothing_changed(tmp
         ]
 
 
-def test_what_nobody_foresaw_is_told_once_and_does_not_end_the_following(
+def test_an_unexpected_error_is_reported_once_and_does_not_end_the_following(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def raising(*_: object) -> Any:
@@ -111,7 +111,7 @@ def test_what_nobody_foresaw_is_told_once_and_does_not_end_the_following(
         monkeypatch.setattr(live_module, "examine", raising)
         write(tmp_path, acme=LAX)
         wait_for(lambda: events)
-        time.sleep(3 * live_module._QUIET_MS / 1000)
+        time.sleep(3 * watching.QUIET_S)
         (alarm,) = events
         assert alarm.kind is PolicyEventKind.REFUSED
         assert "ArithmeticError: nobody thought of this" in alarm.mistakes[0].problem
@@ -121,19 +121,15 @@ def test_what_nobody_foresaw_is_told_once_and_does_not_end_the_following(
         wait_for(lambda: events[-1].kind is PolicyEventKind.REPAIRED)
 
 
-def test_a_folder_that_cannot_be_watched_raises_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_watched_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_watch_left(folder: Path, **options: Any) -> Iterator[object]:
         raise OSError(28, "OS file watch limit reached")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(live_module, "watch", no_watch_left)
-        with living(write(tmp_path, acme=STRICT)) as (live, events):
-            wait_for(lambda: events)
-            assert "OS file watch limit reached" in events[0].mistakes[0].problem
-            patched.undo()
-            write(tmp_path, acme=LAX)
-            wait_for(lambda: verdict(live) is Verdict.ALLOW)
-            assert [event.kind for event in events].count(PolicyEventKind.REFUSED) == 1
+    monkeypatch.setattr(watching, "watch", no_watch_left)
+    with living(write(tmp_path, acme=STRICT)) as (live, events):
+        write(tmp_path, acme=LAX)
+        wait_for(lambda: verdict(live) is Verdict.ALLOW)
+        assert [event.kind for event in events] == [PolicyEventKind.CHANGED]
 
 
 def test_a_broken_parent_keeps_every_child(tmp_path: Path) -> None:
@@ -221,21 +217,9 @@ def test_what_changes_before_the_watch_begins_is_not_missed(tmp_path: Path, monk
         write(tmp_path, acme=STRICT)
         yield from watch(folder, **options)
 
-    monkeypatch.setattr(live_module, "watch", late)
+    monkeypatch.setattr(watching, "watch", late)
     with living(write(tmp_path, acme=LAX)) as (live, _):
         wait_for(lambda: verdict(live) is Verdict.BLOCK)
-
-
-def test_a_folder_that_is_replaced_is_followed(tmp_path: Path) -> None:
-    folder = tmp_path / "policies"
-    folder.mkdir()
-    with living(write(folder, acme=LAX)) as (live, _):
-        folder.rename(tmp_path / "old")
-        folder.mkdir()
-        write(folder, acme=STRICT)
-        wait_for(lambda: verdict(live) is Verdict.BLOCK)
-        write(folder, acme=LAX)
-        wait_for(lambda: verdict(live) is Verdict.ALLOW)
 
 
 def test_stopping_ends_the_thread(tmp_path: Path) -> None:

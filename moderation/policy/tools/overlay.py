@@ -9,7 +9,8 @@ from typing import NamedTuple
 from moderation.documents.source import parse
 from moderation.errors import ConfigurationError
 from moderation.labels import LabelCatalogue
-from moderation.policy.load import Examination, examine, examine_text, policy_files
+from moderation.policy.folder import policy_files
+from moderation.policy.load import Examination, examine, examine_text
 
 _SHADOW = re.compile(r"^shadow:\s*true\b", re.MULTILINE)
 
