@@ -35,8 +35,11 @@ class Progress:
     def __init__(self, stage: str) -> None:
         self._stage = stage
         self._last = time.monotonic()
+        self.records = 0
+        """Whose results were written, those of aborted transactions included."""
 
     def written(self, records: int) -> None:
+        self.records += records
         RECORDS.labels(self._stage).inc(records)
 
     def committed(self, took_s: float) -> None:

@@ -12,7 +12,7 @@ from stream import running
 from stream.decide import DecideStage
 from stream.kafka import Record, read_committed
 from stream.settings import Settings
-from stream.start_decide import run_replay
+from stream.start_decide import Replayed, run_replay
 from stream.startup import DECIDE_TOPICS, await_topics
 
 
@@ -21,15 +21,19 @@ class ReplaySummary:
     """What one run of a replay decided. `changed`: decisions with another verdict than the last one before it.
 
     unmatched: decisions on an event and client that had none.
+    why_none:  why nothing was decided; empty where something was.
     """
 
     events: int = 0
     decisions: int = 0
     changed: int = 0
     unmatched: int = 0
+    why_none: str = ""
 
     def __str__(self) -> str:
         decided = f"{self.events:,} events decided again: {self.decisions:,} decisions, {self.changed:,} changed"
+        if self.why_none:
+            return f"{decided}; {self.why_none}"
         return decided + (f", {self.unmatched:,} had none before" if self.unmatched else "")
 
 
@@ -40,8 +44,26 @@ def replay(settings: Settings, since: datetime) -> ReplaySummary | None:
     """
     await_topics(settings, DecideStage.name, DECIDE_TOPICS)
     started = datetime.now(UTC)
-    run_replay(_without_metrics(settings), since)
-    return None if running.stopped.is_set() else summarize(settings, since, started)
+    replayed = run_replay(_without_metrics(settings), since)
+    if running.stopped.is_set():
+        return None
+    summary = summarize(settings, since, started)
+    if not summary.decisions:
+        summary.why_none = explain_none(settings, since, replayed)
+    return summary
+
+
+def explain_none(settings: Settings, since: datetime, replayed: Replayed) -> str:
+    """Why a replay decided nothing, and what to do."""
+    instant = since.astimezone(UTC).isoformat()
+    if replayed.records:
+        return f"no policy in {settings.policies} concerns the {replayed.records:,} scores that were read"
+    if replayed.is_new:
+        return f"topic {settings.topics.scores} holds no score from {instant} or later"
+    return (
+        f"a replay since {instant} by these policies has decided everything before: "
+        "change a policy, or name another instant, to decide again"
+    )
 
 
 def _without_metrics(settings: Settings) -> Settings:

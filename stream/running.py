@@ -29,7 +29,8 @@ def prepare(settings: Settings) -> None:
     metrics.serve_metrics(settings.worker)
 
 
-def run_stage(settings: Settings, stage: Stage, *, group: str | None = None, stop_at_end: bool = False) -> None:
+def run_stage(settings: Settings, stage: Stage, *, group: str | None = None, stop_at_end: bool = False) -> int:
+    """Run a stage until it is stopped or at its end; how many records it wrote results for."""
     worker = Worker(settings, stage, group=group, stop_at_end=stop_at_end)
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -44,3 +45,4 @@ def run_stage(settings: Settings, stage: Stage, *, group: str | None = None, sto
         worker.run()
     finally:
         stage.close()
+    return worker.progress.records

@@ -1,7 +1,7 @@
 """Puts the deciding worker together from settings."""
 
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -35,18 +35,33 @@ def run_decide(settings: Settings) -> None:
         news.close()
 
 
-def run_replay(settings: Settings, since: datetime) -> None:
+class Replayed(NamedTuple):
+    """One run of a replay: how many scores it read, and whether its group had never run before."""
+
+    records: int
+    is_new: bool
+
+
+def run_replay(settings: Settings, since: datetime) -> Replayed:
     """Decide again, by the policies as they are now, every event scored since then; ends when that is done.
 
-    The group's name holds the policies' hash: a replay that was interrupted goes on where it was, one after
-    another change of policy begins anew.
+    A replay that was interrupted goes on where it was, see `replay_group`.
     """
     prepare(settings)
     policies = load(settings.policies, settings.labels())
-    group = f"{settings.application}-replay-{policies.hash[:12]}-{since:%Y%m%dT%H%M%SZ}"
-    start_group_at(settings.kafka, group, settings.topics.scores, int(since.timestamp() * 1000))
+    group = replay_group(settings.application, policies.hash, since)
+    is_new = start_group_at(settings.kafka, group, settings.topics.scores, int(since.timestamp() * 1000))
     settings = _with_batches_for(settings, len(policies.clients))
-    run_stage(settings, DecideStage(settings, lambda: policies, redecision=True), group=group, stop_at_end=True)
+    stage = DecideStage(settings, lambda: policies, redecision=True)
+    return Replayed(run_stage(settings, stage, group=group, stop_at_end=True), is_new)
+
+
+def replay_group(application: str, policies_hash: str, since: datetime) -> str:
+    """The consumer group of a replay: one for each instant and each state of the policies.
+
+    The instant is written in UTC: 14:22+01:00 and 13:22Z are one replay, 14:22+01:00 and 14:22Z are two.
+    """
+    return f"{application}-replay-{policies_hash[:12]}-{since.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
 
 
 def _with_batches_for(settings: Settings, clients: int) -> Settings:

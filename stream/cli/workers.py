@@ -21,7 +21,10 @@ def decide(
     settings: SettingsFile = None,
     replay: Annotated[
         datetime | None,
-        typer.Option(help="Decide again what was scored since this time (UTC), by today's policies, then end."),
+        typer.Option(
+            help="Decide again what was scored since this time, by the policies as they are now, then end. "
+            "A time without a zone is UTC."
+        ),
     ] = None,
 ) -> None:
     """Run a deciding worker: scores in, one decision for each client concerned out."""

@@ -55,10 +55,10 @@ def _not_led(admin: AdminClient, topic: str) -> str:
     return ""
 
 
-def start_group_at(settings: KafkaSettings, group: str, topic: str, moment_ms: int) -> None:
+def start_group_at(settings: KafkaSettings, group: str, topic: str, moment_ms: int) -> bool:
     """Let a group that has never read `topic` begin with the records of `moment_ms` (since 1970 UTC) and later.
 
-    A group that has begun goes on where it was. Raises BrokerError.
+    False for a group that has begun before: it goes on where it was. Raises BrokerError.
     """
     own = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed"}
     consumer = made(Consumer, settings, "replay", own)
@@ -66,13 +66,15 @@ def start_group_at(settings: KafkaSettings, group: str, topic: str, moment_ms: i
         timeout_s = settings.request_timeout_s
         places = partitions_of(every_partition(consumer, [topic], timeout_s))
         if _has_begun(consumer.committed(places, timeout=timeout_s)):
-            return
+            return False
         asked = [TopicPartition(place.topic, place.partition, moment_ms) for place in places]
         found = consumer.offsets_for_times(asked, timeout=timeout_s)
         offsets = [_or_end(consumer, place, timeout_s) for place in found]
         consumer.commit(offsets=[_claimed(place, len(offsets)) for place in offsets], asynchronous=False)
     except KafkaException as error:
         raise BrokerError(f"cannot place group {group} on {topic}: {error}") from error
+    else:
+        return True
     finally:
         consumer.close()
 
