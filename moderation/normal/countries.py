@@ -1,7 +1,8 @@
 """Countries as compared: ISO 3166-1 alpha-2. The only import of `iso3166`."""
 
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import iso3166
 
@@ -38,3 +39,17 @@ def _unknown(text: str) -> Incomparable:
 
 def is_alpha2(code: str) -> bool:
     return code in iso3166.countries_by_alpha2
+
+
+class ListedCountry(NamedTuple):
+    """One entry of ISO 3166-1, by all that people may call it."""
+
+    alpha2: str
+    alpha3: str
+    numeric: str
+    names: tuple[str, ...]
+
+
+def listed_countries() -> Iterator[ListedCountry]:
+    for each in iso3166.countries:
+        yield ListedCountry(each.alpha2, each.alpha3, each.numeric, (each.name, each.apolitical_name))

@@ -97,7 +97,7 @@ def _guards(policy: Mapping[str, Any], event: ScoredEvent, now: datetime, examin
 
 
 def _end(day: str) -> datetime:
-    return datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(hours=24, seconds=-1)
+    return datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(hours=24, microseconds=-1)
 
 
 def _lists(policy: Mapping[str, Any], event: ScoredEvent) -> list[tuple[str, str, str]]:

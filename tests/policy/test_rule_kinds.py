@@ -279,8 +279,8 @@ class TestExplain:
             rows = explain(policy, event(context={"country": country}), NOW).rows
             return next(row.detail for row in rows if row.rule == "political.blackouts.vote")
 
-        assert detail("FR") == "FR, 2026-11-20 to 2026-11-30: not political"
-        assert detail("DE") == "FR, 2026-11-20 to 2026-11-30: not here, or not now"
+        assert detail("FR") == "FR, 2026-11-20 to 2026-11-30 (UTC): not political"
+        assert detail("DE") == "FR, 2026-11-20 to 2026-11-30 (UTC): not here, or not now"
 
     def test_every_rule_that_cases_must_cover_has_a_row(self, tmp_path: Path) -> None:
         rest = f"""

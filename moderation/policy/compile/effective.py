@@ -15,6 +15,7 @@ from moderation.events import PolicyStamp, Surface, Verdict
 from moderation.labels import LabelCatalogue
 from moderation.policy.compile.lists import DigestSet, HashBank
 from moderation.policy.language.expressions import Expression
+from moderation.policy.language.moments import DEFAULT_ZONE
 from moderation.policy.language.schema import NEVER, PolicyFile, Political
 
 ENGINE_VERSION: Final = 2
@@ -144,7 +145,15 @@ class EffectivePolicy:
 
     def printable(self) -> list[tuple[str, str, str]]:
         """Every value in force as (path, value, origin), in reading order."""
-        return [(".".join(path), _readable(leaf.value), str(leaf.origin)) for path, leaf in sorted(self.leaves.items())]
+        written = [(path, _readable(leaf.value), str(leaf.origin)) for path, leaf in self.leaves.items()]
+        return [(".".join(path), value, origin) for path, value, origin in sorted([*written, *self._default_zones()])]
+
+    def _default_zones(self) -> Iterator[tuple[LeafPath, str, str]]:
+        """A blackout without a time zone is in UTC, which an author may not expect."""
+        for name in self.settings.political.blackouts if self.settings.political else ():
+            path = ("political", "blackouts", name, "time_zone")
+            if path not in self.leaves:
+                yield path, DEFAULT_ZONE, "default"
 
 
 def political_threshold(political: Political, country: str | None) -> float:

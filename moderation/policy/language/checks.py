@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from pydantic_core import PydanticCustomError
-
 from moderation.documents.source import NodePath, Source
 from moderation.policy.compile.lists import KINDS, EntryMistake, canonical
-from moderation.policy.language.fields import moment
+from moderation.policy.language.hints.dates import date_hint
+from moderation.policy.language.hints.numbers import split_decimal
+from moderation.policy.language.moments import DEFAULT_ZONE, EXPECTED_DATE, instant, is_local, written, zone_names
 
 _IDENTITIES: Final = ("organisation", "client", "campaign")
 _ONE_OWNER: Final = "one of client, organisation, campaign"
@@ -18,7 +18,7 @@ def check_beyond_schema(source: Source) -> None:
     """Empty values, whose policy it is, dates that contradict, entries that match nothing or stand twice."""
     noted = {(mistake.line, mistake.column) for mistake in source.mistakes}
     for path, value in _walk(source.value, ()):
-        if value is None and source.place(path)[:2] not in noted:
+        if value is None and source.place(path)[:2] not in noted and not _is_split_decimal(source, path):
             source.add(path, "the value is empty", "a value", "give one, or remove the key")
     _check_identity(source)
     _check_dates(source)
@@ -69,6 +69,12 @@ def _walk_mappings(value: Any, path: NodePath) -> Iterator[tuple[NodePath, dict[
             yield from _walk_mappings(inner, (*path, key))
 
 
+def _is_split_decimal(source: Source, path: NodePath) -> bool:
+    """`{review: 0,40}`: the schema says what is wrong with the key `40`."""
+    place = source.place(path)
+    return bool(split_decimal(source.line(place.key_line), place.key_column))
+
+
 def _check_identity(source: Source) -> None:
     written = source.value
     given = [name for name in _IDENTITIES if name in written]
@@ -83,28 +89,47 @@ def _check_identity(source: Source) -> None:
 
 
 def _check_dates(source: Source) -> None:
-    _check_order(source, (), "valid_from", "valid_until")
+    _check_order(source, (), "valid_from", "valid_until", None)
     political = source.value.get("political")
     windows = political.get("blackouts") if isinstance(political, dict) else None
-    for name in windows if isinstance(windows, dict) else ():
-        _check_order(source, ("political", "blackouts", name), "from", "until")
+    for name, window in windows.items() if isinstance(windows, dict) else ():
+        path: NodePath = ("political", "blackouts", name)
+        zone = window.get("time_zone") if isinstance(window, dict) else None
+        if zone is None:
+            _require_offsets(source, path)
+        _check_order(source, path, "from", "until", zone if zone in zone_names() else DEFAULT_ZONE)
 
 
-def _check_order(source: Source, path: NodePath, start_key: str, end_key: str) -> None:
-    start = _date(source.value, (*path, start_key), end=False)
-    end = _date(source.value, (*path, end_key), end=True)
+def _require_offsets(source: Source, path: NodePath) -> None:
+    """A time on the clock needs a zone to be an instant; a bare date is a day in UTC."""
+    for key in ("from", "until"):
+        text = _written(source.value, (*path, key))
+        if text is not None and is_local(text):
+            hint = f"{date_hint(text)}; or add `time_zone: Europe/Berlin`"
+            source.add((*path, key), f"'{text}' has no time zone", EXPECTED_DATE, hint)
+
+
+def _check_order(source: Source, path: NodePath, start_key: str, end_key: str, zone: str | None) -> None:
+    start = _instant(source.value, (*path, start_key), zone, end=False)
+    end = _instant(source.value, (*path, end_key), zone, end=True)
     if start and end and end < start:
-        problem = f"{end_key} {end:%Y-%m-%d} lies before {start_key} {start:%Y-%m-%d}"
-        source.add((*path, end_key), problem, f"a date from {start:%Y-%m-%d} on", "are the two dates swapped?")
+        first, last = (str(_written(source.value, (*path, key)))[:10] for key in (start_key, end_key))
+        problem = f"{end_key} {last} lies before {start_key} {first}"
+        source.add((*path, end_key), problem, f"a date from {first} on", "are the two dates swapped?")
 
 
-def _date(value: Any, path: NodePath, *, end: bool) -> datetime | None:
+def _instant(value: Any, path: NodePath, zone: str | None, *, end: bool) -> datetime | None:
+    text = _written(value, path)
+    try:
+        return instant(text, zone, end=end) if text is not None else None
+    except ValueError:
+        return None
+
+
+def _written(value: Any, path: NodePath) -> str | None:
     for part in path:
         value = value.get(part) if isinstance(value, dict) else None
-    try:
-        return moment(end=end)(value) if value is not None else None
-    except PydanticCustomError:
-        return None
+    return None if value is None else written(value)
 
 
 def _lists(source: Source) -> Iterator[tuple[str, str, NodePath, Any]]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import cel
 
 from moderation.documents.mistakes import nearest
+from moderation.policy.language.hints.labels import label_hint
 
 MAX_LENGTH: Final = 2000
 FIELDS: Final[Mapping[str, str]] = {
@@ -175,7 +176,7 @@ def _check_labels(text: str, known: tuple[str, ...]) -> None:
     for label, offset in _labels(text):
         if label not in known:
             expected = 'a known label, e.g. scores.violence or scores["violence.weapon"]'
-            raise ExpressionMistake(f"unknown label '{label}'", expected, nearest(label, known), offset)
+            raise ExpressionMistake(f"unknown label '{label}'", expected, label_hint(label, known), offset)
         if "." in label and text[offset - 1 : offset] not in {'"', "'"}:
             hint = f'write scores["{label}"]'
             raise ExpressionMistake("a sub-label is a key of scores, not a field", hint, hint, offset)

@@ -5,6 +5,8 @@ effective policy after inheritance; the generated JSON Schema is `docs/schema/po
 """
 
 from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -27,7 +29,10 @@ from moderation.policy.language.fields import (
     Text,
     Threshold,
     TierByLabel,
+    TimeZone,
+    WindowDate,
 )
+from moderation.policy.language.moments import DEFAULT_ZONE, instant
 
 
 class Strict(BaseModel):
@@ -123,9 +128,25 @@ class Blackout(Strict):
     """A window, e.g. before an election, in which political images get another answer."""
 
     countries: tuple[CountryCode, ...] = Field(strict=False, min_length=1)
-    start: Start = Field(alias="from", description="First moment, UTC; a bare date begins at midnight.")
-    end: End = Field(alias="until", description="Last moment, UTC; a bare date includes the whole day.")
+    first: WindowDate = Field(alias="from", description="First moment; a bare date begins at midnight.")
+    last: WindowDate = Field(alias="until", description="Last moment; a bare date includes the whole day.")
+    time_zone: TimeZone = Field(DEFAULT_ZONE, description="Of both dates, as an IANA name: Europe/Paris.")
     verdict: Escalation = Verdict.BLOCK
+
+    @cached_property
+    def start(self) -> datetime:
+        """The first instant, UTC."""
+        return instant(self.first, self.time_zone, end=False)
+
+    @cached_property
+    def end(self) -> datetime:
+        """The last instant, UTC: the window is closed."""
+        return instant(self.last, self.time_zone, end=True)
+
+    @property
+    def dates(self) -> str:
+        """The window in words: `2027-04-09 to 2027-04-11 (Europe/Paris)`."""
+        return f"{self.first} to {self.last} ({self.time_zone})"
 
 
 class Political(PoliticalAnswers):

@@ -1,7 +1,7 @@
 """From a parsed file to the schema: every violation in the author's words, at its place."""
 
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -10,7 +10,12 @@ from moderation.documents.mistakes import dotted, nearest
 from moderation.documents.source import NodePath, Source
 from moderation.events import one_line
 from moderation.labels import LabelCatalogue
+from moderation.policy.compile.lists import KINDS
 from moderation.policy.language.checks import check_beyond_schema, check_cuts, written_path
+from moderation.policy.language.hints.lists import bare_hint, list_hint
+from moderation.policy.language.hints.numbers import probability_hint, split_decimal, whole_number_hint
+from moderation.policy.language.hints.words import list_verdict_hint, switch_hint
+from moderation.policy.language.moments import written
 from moderation.policy.language.schema import PolicyFile, policy_file
 
 _EXPECTED: Final = {
@@ -51,11 +56,20 @@ def _by_schema(source: Source, labels: LabelCatalogue) -> PolicyFile | None:
         return policy_file(source.value, labels)
     except ValidationError as error:
         before = len(source.mistakes)
-        for violation in error.errors(include_url=False):
+        for violation in _without_followers(error.errors(include_url=False)):
             _note(source, violation)
         new = source.mistakes[before:]
         source.mistakes[before:] = [m for m in new if (m.line, m.column) not in noted]
         return None
+
+
+def _without_followers(violations: Sequence[Any]) -> Iterator[Any]:
+    """A list whose entries are refused is also too short: that says nothing new."""
+    places = [violation["loc"] for violation in violations]
+    for violation in violations:
+        here = violation["loc"]
+        if violation["type"] != "too_short" or not any(p[: len(here)] == here and p != here for p in places):
+            yield violation
 
 
 def _note(source: Source, violation: Mapping[str, Any]) -> None:
@@ -69,7 +83,7 @@ def _note(source: Source, violation: Mapping[str, Any]) -> None:
     elif kind == "extra_forbidden":
         known = _keys_at(PolicyFile, path[:-1])
         expected = f"one of {', '.join(known)}"
-        source.add(path, f"unknown key '{path[-1]}'", expected, _key_hint(str(path[-1]), path, known), key=True)
+        source.add(path, f"unknown key '{path[-1]}'", expected, _key_hint(source, path, known), key=True)
     elif kind == "missing":
         source.add(path[:-1], f"'{path[-1]}' is missing", _MISSING.get(str(path[-1]), "a value"))
     else:
@@ -87,24 +101,51 @@ _MISSING: Final = {
 
 
 def _note_other(source: Source, path: NodePath, violation: Mapping[str, Any]) -> None:
-    expected, hint = _EXPECTED.get(violation["type"], ("", ""))
+    kind, value = violation["type"], violation["input"]
+    expected, hint = _EXPECTED.get(kind, ("", ""))
     expected = expected.format(**violation.get("ctx", {}))
     expected = expected or violation["msg"].removeprefix("Input should be ")
-    value = violation["input"]
     if value is None:
         source.add(path, "the value is empty", expected, "give a value, or remove the key")
-    elif isinstance(value, bool) and violation["type"] == "string_type":
+    elif isinstance(value, bool) and kind == "string_type":
         source.add(path, f"{str(value).lower()} is a boolean", expected, "put quotes around it")
     elif isinstance(value, dict | list):
         shape = "a mapping" if isinstance(value, dict) else "a list"
-        source.add(path, f"{shape} stands here", expected, hint)
+        source.add(path, f"{shape} stands here", expected, bare_hint(value) if kind in _SCALAR_TYPES else hint)
     else:
-        source.add(path, f"'{one_line(str(value), 60)}' does not fit here", expected, hint)
+        expected, hint = _for_scalar(kind, path, value, expected, hint)
+        source.add(path, f"'{one_line(written(value), 60)}' does not fit here", expected, hint)
 
 
-def _key_hint(key: str, path: NodePath, known: tuple[str, ...]) -> str:
+_SCALAR_TYPES: Final = frozenset({"string_type", "int_type", "float_type", "bool_type", "literal_error"})
+_MODEL_TYPES: Final = frozenset({"model_type", "model_attributes_type", "dict_type"})
+
+
+def _for_scalar(kind: str, path: NodePath, value: Any, expected: str, hint: str) -> tuple[str, str]:
+    """What was expected, and a hint, where one value stands that does not fit."""
+    if kind == "tuple_type" or (kind in _MODEL_TYPES and _is_entry_list(path)):
+        return "a list", list_hint(written(value))
+    if kind == "bool_type":
+        return expected, switch_hint(written(value))
+    if kind == "int_type":
+        return expected, whole_number_hint(value)
+    if kind.startswith("float") or kind in {"less_than_equal", "greater_than_equal"}:
+        return expected, probability_hint(value, "shares") if path[-1:] == ("share",) else ""
+    return expected, hint
+
+
+def _is_entry_list(path: NodePath) -> bool:
+    return path[:1] == ("lists",) and path[-1] in KINDS
+
+
+def _key_hint(source: Source, path: NodePath, known: tuple[str, ...]) -> str:
+    key, place = str(path[-1]), source.place(path)
     if key == "perceptual_hash" and path[:2] == ("lists", "allow"):
         return "perceptual hashes may only block or review: collisions can be made"
+    if decimal := split_decimal(source.line(place.key_line), place.key_column):
+        return decimal
+    if path[:-1] == ("lists",) and (meant := list_verdict_hint(key)):
+        return meant
     if near := nearest(key, known):
         return near
     if key in _keys_at(PolicyFile, ()):

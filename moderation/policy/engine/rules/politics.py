@@ -91,7 +91,7 @@ class Blackouts(_PoliticalKind):
             path = f"political.blackouts.{name}"
             inside = _answer_blackout(window, facts)
             verdict = inside[0] if inside else window.verdict
-            where = f"{', '.join(window.countries)}, {_format_dates(window)}"
+            where = f"{', '.join(window.countries)}, {window.dates}"
             detail = f"{where}: {'not political' if inside else 'not here, or not now'}"
             yield RuleRow(path, verdict, detail=detail, origin=find_origin(policy, path))
 
@@ -104,17 +104,13 @@ def _answer_blackout(window: Blackout, facts: Facts) -> tuple[Verdict, str] | No
     """What a political image gets in this window; None outside of it."""
     if not window.start <= facts.now <= window.end:
         return None
-    dates = _format_dates(window)
+    dates = window.dates
     if facts.country in window.countries:
         return window.verdict, f"no political images in {facts.country} from {dates}"
     if facts.country is None:
         places = ", ".join(window.countries)
         return Verdict.REVIEW, f"the country is unknown, and {places} has a blackout from {dates}"
     return None
-
-
-def _format_dates(window: Blackout) -> str:
-    return f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d}"
 
 
 class PoliticalAnswers(_PoliticalKind):

@@ -1,0 +1,1 @@
+"""What an author probably meant: a hint for each kind of slip. None of it changes what is accepted."""
