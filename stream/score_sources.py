@@ -14,7 +14,7 @@ from stream.kafka import Record, read_committed
 from stream.parse import EVENT_HEADER
 from stream.patience import PatientModel
 from stream.score import ScoreStage
-from stream.settings import CacheSettings, RedisSettings, Settings
+from stream.settings import CacheSettings, RedisSettings, Settings, TritonSettings
 from stream.start_score import decode_pool, triton_address
 
 
@@ -46,6 +46,15 @@ def score_image(path: Path, surface: Surface, context: dict[str, object], settin
     if outputs[0].topic != settings.topics.scores:
         raise ConfigurationError(f"the context is not valid: {outputs[0].value!r}")
     return ScoredEvent.model_validate_json(outputs[0].value or b"")
+
+
+def served_labels(triton: TritonSettings) -> tuple[str, ...]:
+    """What the served model scores. Raises ModelUnavailable."""
+    model = TritonClassifier(triton_address(triton))
+    try:
+        return model.spec().labels
+    finally:
+        model.close()
 
 
 def _stage(settings: Settings) -> ScoreStage:

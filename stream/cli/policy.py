@@ -33,20 +33,29 @@ Scores = Annotated[
 
 
 @policy.command()
-def check(folder: Folder = Path("policies"), *, catalogue: Catalogue = None, as_json: AsJson = False) -> None:
+def check(
+    folder: Folder = Path("policies"),
+    *,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Warn of labels that this model does not score: labels.txt, a model's folder, a model repository, "
+            "or `triton` for the served model. Default: model_repository/, where there is one."
+        ),
+    ] = None,
+    catalogue: Catalogue = None,
+    settings: SettingsFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Check every policy file and say all mistakes of all files at once. Exit 1 if there are any."""
-    from moderation.documents.mistakes import count, render
     from moderation.policy import examine
+    from moderation.policy.tools.unscored import warn_unscored
+    from stream.cli.policy_inputs import scored_labels
+    from stream.cli.policy_output import print_check
 
-    found = examine(folder, labels_of(catalogue))
-    if as_json:
-        print_json({"files": list(found.files), "mistakes": [m.as_json() for m in found.mistakes]})
-    elif found.mistakes:
-        print_line(render(found.mistakes))
-        files = len({mistake.file for mistake in found.mistakes})
-        print_notice(f"{count(len(found.mistakes), 'mistake')} in {count(files, 'file')}")
-    else:
-        print_line(f"{count(len(found.files), 'file')}, no mistakes")
+    found, served = examine(folder, labels_of(catalogue, settings)), scored_labels(model, settings)
+    warnings = warn_unscored(found.policies, served.labels, served.name) if served else []
+    print_check(found, warnings, as_json=as_json)
     sys.exit(1 if found.mistakes else 0)
 
 
@@ -206,7 +215,7 @@ TierOption = Annotated[str | None, typer.Option(help="A tier of its own for this
 
 @policy.command()
 def new(  # noqa: PLR0913 - one for each option
-    client: Annotated[str, typer.Argument(help="Name of the client.")],
+    client: Annotated[str, typer.Argument(help="Name of the client, or client/campaign.")],
     *,
     tier: Annotated[
         str | None, typer.Option(help="Mildest risk kept away: floor, high, medium (default) or low (strictest).")
@@ -217,7 +226,9 @@ def new(  # noqa: PLR0913 - one for each option
     undeclared: Annotated[
         str | None, typer.Option(help="What political images get that nobody declared: allow, review, block.")
     ] = None,
-    on_error: Annotated[str, typer.Option(help="What cannot be examined gets: allow, review, block.")] = "review",
+    on_error: Annotated[
+        str | None, typer.Option(help="What cannot be examined gets: allow, review (default), block.")
+    ] = None,
     audit: Annotated[float | None, typer.Option(help="Share of images marked for audit, 0..1.")] = None,
     extends: Annotated[str | None, typer.Option(help="Organisation whose policy it changes.")] = None,
     description: Annotated[str | None, typer.Option(help="For people.")] = None,
@@ -226,23 +237,32 @@ def new(  # noqa: PLR0913 - one for each option
     ask: Annotated[bool, typer.Option("--ask", help="Ask for what is not given.")] = False,
 ) -> None:
     """Write a starting policy and its cases; both pass `check` and `test`, or nothing is written."""
+    from moderation.events import Verdict
+    from moderation.labels import TIERS
+    from moderation.policy.language.hints.words import tier_hint, verdict_hint
     from moderation.policy.tools.new_client import start
     from moderation.policy.tools.scaffold import Answers
     from stream.cli import policy_inputs as given
+    from stream.cli.policy_inputs import VERDICTS
 
     if ask:
-        tier = tier or typer.prompt("Mildest risk kept away (floor, high, medium, low)", default="medium")
-        undeclared = undeclared or typer.prompt("Political images that nobody declared get", default="review")
-        on_error = typer.prompt("What cannot be examined gets", default=on_error)
+        tier = tier or given.ask("Mildest risk kept away", TIERS, "medium", tier_hint)
+        undeclared = undeclared or given.ask("Political images nobody declared get", VERDICTS, "review", verdict_hint)
+        on_error = on_error or given.ask("What cannot be examined gets", VERDICTS, "review", verdict_hint)
+    campaign = "/" in client
+    default = tier or (None if campaign else "medium")
     labels = labels_of(catalogue)
     own = dict.fromkeys(labels.tiered_names) | {"violence": violence, "adult": adult, "political": political}
+    tiers = {
+        label: given.tier(label if own[label] else "tier", word) for label in own if (word := own[label] or default)
+    }
     answers = Answers(
         client=client,
         labels=labels,
-        tiers={label: given.tier(label if word else "tier", word or tier or "medium") for label, word in own.items()},
+        tiers=tiers,
         extends=extends,
         description=description,
-        on_error=given.verdict("on-error", on_error),
+        on_error=given.verdict("on-error", on_error) if on_error else None if campaign else Verdict.REVIEW,
         undeclared=given.verdict("undeclared", undeclared) if undeclared else None,
         audit=given.share("audit", audit) if audit is not None else 0.0,
     )

@@ -5,18 +5,27 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final, NamedTuple
+
+import typer
 
 from moderation.documents.mistakes import nearest
 from moderation.errors import ConfigurationError
 from moderation.events import ScoredEvent, Surface, Verdict
 from moderation.labels import TIERS, LabelCatalogue
 from moderation.policy import EffectivePolicy, PolicyMistakes, PolicySet
+from moderation.policy.language.hints.words import tier_hint, verdict_hint
 from moderation.policy.tools.overlay import tried
 from moderation.policy.tools.recorded import scored_events
+from moderation.policy.tools.unscored import labels_of_model
 from stream.cli.terminal import file_progress
 
-TOPIC = "topic:"
+TOPIC: Final = "topic:"
 """Prefix of a source of scores that is a Kafka topic."""
+TRITON: Final = "triton"
+MODEL_REPOSITORY: Final = Path("model_repository")
+VERDICTS: Final = tuple(verdict.value for verdict in Verdict)
+Hint = Callable[[str, tuple[str, ...]], str]
 
 
 def moment(now: datetime | None) -> datetime:
@@ -107,16 +116,65 @@ def share(option: str, value: float) -> float:
     raise ConfigurationError(f"--{option} {value:g}: a share above 0 and below 1{hint}")
 
 
-def word(option: str, given: str, known: tuple[str, ...]) -> str:
-    """A word of a closed list. Raises ConfigurationError with the nearest known one."""
+def word(option: str, given: str, known: tuple[str, ...], hint: Hint = nearest) -> str:
+    """A word of a closed list. Raises ConfigurationError with what was probably meant."""
     if given in known:
         return given
-    raise ConfigurationError(f"--{option} {given}: one of {', '.join(known)}. {nearest(given, known)}".rstrip(". "))
+    raise ConfigurationError(f"--{option} {given}: one of {', '.join(known)}. {hint(given, known)}".rstrip(". "))
 
 
 def tier(option: str, given: str) -> str:
-    return word(option, given, TIERS)
+    return word(option, given, TIERS, tier_hint)
 
 
 def verdict(option: str, given: str) -> Verdict:
-    return Verdict(word(option, given, tuple(v.value for v in Verdict)))
+    return Verdict(word(option, given, VERDICTS, verdict_hint))
+
+
+def ask(question: str, known: tuple[str, ...], default: str, hint: Hint) -> str:
+    """Ask at the terminal until the answer is one of the known words."""
+
+    def checked(answer: str) -> str:
+        given = answer.strip().lower()
+        if given not in known:
+            raise typer.BadParameter(f"{answer}: one of {', '.join(known)}. {hint(answer, known)}".rstrip(". "))
+        return given
+
+    return str(typer.prompt(f"{question} ({', '.join(known)})", default=default, value_proc=checked))
+
+
+class ScoredLabels(NamedTuple):
+    """What a model scores, and how it is named in messages."""
+
+    name: str
+    labels: tuple[str, ...]
+
+
+def scored_labels(model: str | None, settings: Path | None) -> ScoredLabels | None:
+    """Labels of the named model, else of `model_repository/` if there is one. Raises ConfigurationError."""
+    if model == TRITON:
+        from stream.score_sources import served_labels
+        from stream.settings import read_settings
+
+        address = read_settings(settings).triton
+        return ScoredLabels(f"model {address.model} at {address.url}", served_labels(address))
+    place = Path(model) if model else MODEL_REPOSITORY
+    if model is None and not place.is_dir():
+        return None
+    return _one_model(labels_of_model(place), model, settings)
+
+
+def _one_model(found: Mapping[str, tuple[str, ...]], model: str | None, settings: Path | None) -> ScoredLabels | None:
+    """The only model of a repository, or the one that the settings serve."""
+    if len(found) > 1:
+        from stream.settings import read_settings
+
+        served = read_settings(settings).triton.model
+        if served not in found:
+            known = ", ".join(sorted(found))
+            raise ConfigurationError(
+                f"--model {model or MODEL_REPOSITORY}: holds {known}, but triton.model is {served}"
+            )
+        found = {served: found[served]}
+    ((name, labels),) = found.items()
+    return ScoredLabels(f"model {name}", labels)

@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 from rich.table import Table
 from rich.text import Text
 
+from moderation.documents.mistakes import count, render
+from moderation.policy import Examination
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.tools.backtest import Backtest
 from moderation.policy.tools.cases import PolicyResult
@@ -14,7 +16,28 @@ from moderation.policy.tools.diff import Difference
 from moderation.policy.tools.explain import Explanation
 from moderation.policy.tools.html_report import interval, percent
 from moderation.policy.tools.proportions import Point
-from stream.cli.terminal import console, make_table, verdict_text
+from moderation.policy.tools.unscored import PolicyWarning
+from stream.cli.terminal import console, make_table, print_json, print_line, print_notice, verdict_text
+
+# -- check --------------------------------------------------------------------------------------
+
+
+def print_check(found: Examination, warnings: Sequence[PolicyWarning], *, as_json: bool) -> None:
+    """Mistakes first, then warnings; counts on standard error where there are mistakes."""
+    if as_json:
+        mistakes = [mistake.as_json() for mistake in found.mistakes]
+        print_json({"files": list(found.files), "mistakes": mistakes, "warnings": [w.as_json() for w in warnings]})
+        return
+    if found.mistakes:
+        print_line(render(found.mistakes))
+    for warning in warnings:
+        print_line(f"{warning.render()}\n")
+    warned = f", {count(len(warnings), 'warning')}" if warnings else ""
+    if files := len({mistake.file for mistake in found.mistakes}):
+        print_notice(f"{count(len(found.mistakes), 'mistake')} in {count(files, 'file')}{warned}")
+    else:
+        print_line(f"{count(len(found.files), 'file')}, no mistakes{warned}")
+
 
 # -- test ---------------------------------------------------------------------------------------
 

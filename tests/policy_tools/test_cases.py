@@ -150,6 +150,8 @@ def test_what_was_not_examined_has_no_scores(folder: Path) -> None:
     ("text", "line", "said"),
     [
         ("cases:\n  - name: x\n    expect: perhaps\n", 3, "verdict"),
+        ("cases:\n  - name: x\n    expect: deny\n", 3, "hint: write block"),
+        ("cases:\n  - name: x\n    scores: {guns: 0.5}\n    expect: allow\n", 3, "did you mean 'violence.weapon'?"),
         ("cases:\n  - name: x\n    scores: {adlut: 0.5}\n    expect: allow\n", 3, "did you mean 'adult'?"),
         ("cases:\n  - name: x\n    scores: {adult: 80}\n    expect: allow\n", 3, "less than or equal to 1"),
         ("cases:\n  - name: x\n    expects: allow\n", 3, "unknown key 'expects'"),

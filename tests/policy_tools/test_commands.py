@@ -15,6 +15,7 @@ from moderation.errors import ConfigurationError
 from moderation.policy import PolicyMistakes
 from stream.cli.policy import policy
 from stream.cli.policy_inputs import recorded
+from tests.catalogue import LABELS as LABEL_NAMES
 from tests.policy.making import event
 from tests.policy_tools.recordings import write_scores
 
@@ -26,6 +27,27 @@ LABELS = ("--labels", "labels.csv")
 
 def run(*arguments: str, **more: str) -> Result:
     return CliRunner().invoke(policy, arguments, **more)  # type: ignore[arg-type]
+
+
+def write_unscored() -> None:
+    """Policies that name labels which the model of `model_repository` does not score."""
+    model = Path("model_repository/brand_safety")
+    model.mkdir(parents=True)
+    (model / "labels.txt").write_text("violence\nviolence.weapon\nadult\n", "utf-8")
+    acme = Path("policies/acme.yaml")
+    rules = {
+        "rules:\n": 'rules:\n  symbols:\n    when: scores["political.symbol"] > 0.5\n    verdict: block\n'
+        '  guarded:\n    when: \'"violence.blood" in scores && scores["violence.blood"] > 0.5\'\n    verdict: block\n',
+        "thresholds:\n": "thresholds:\n  violence.fire: {block: 0.9}\n",
+    }
+    text = acme.read_text("utf-8")
+    for old, new in rules.items():
+        text = text.replace(old, new, 1)
+    acme.write_text(text + "on_error: block\n", "utf-8")
+    Path("policies/zeta.yaml").write_text(
+        "client: zeta\nsurfaces: {page: {thresholds: {violence.fight: {review: 0.5}, violence.blood: {block: 0.5}}}}\non_missing_label: allow\n",
+        "utf-8",
+    )
 
 
 def as_json(*arguments: str) -> dict[str, object]:
@@ -77,6 +99,40 @@ class TestCheck:
         result = run("check", "nowhere")
         assert result.exit_code == 1
         assert "there is no such folder" in result.output
+
+    def test_labels_that_the_model_does_not_score_are_warned_of(self, folder: Path, golden: Golden) -> None:
+        write_unscored()
+        result = run("check")
+        assert result.exit_code == 0
+        golden("check-warnings.txt", result.output)
+        first = json.loads(run("check", "--json").stdout)["warnings"][0]
+        assert (first["file"], first["line"]) == ("policies/acme.yaml", 5)
+
+    def test_the_model_may_be_named(self, folder: Path) -> None:
+        write_unscored()
+        labels = Path("other.txt")
+        labels.write_text("\n".join(LABEL_NAMES), "utf-8")
+        assert run("check", "--model", "other.txt").output == "3 files, no mistakes\n"
+        with pytest.raises(ConfigurationError, match=r"--model nowhere: no labels\.txt there"):
+            run("check", "--model", "nowhere", catch_exceptions=False)  # type: ignore[arg-type]
+
+    def test_of_several_models_the_settings_name_the_served_one(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_unscored()
+        Path("model_repository/other").mkdir()
+        Path("model_repository/other/labels.txt").write_text("\n".join(LABEL_NAMES), "utf-8")
+        assert "model brand_safety does not score" in run("check").output
+        monkeypatch.setenv("ADJUDICATE_TRITON__MODEL", "other")
+        assert run("check").output == "3 files, no mistakes\n"
+        monkeypatch.setenv("ADJUDICATE_TRITON__MODEL", "third")
+        with pytest.raises(ConfigurationError, match=r"holds brand_safety, other, but triton\.model is third"):
+            run("check", catch_exceptions=False)  # type: ignore[arg-type]
+
+    def test_the_server_may_be_asked(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("stream.score_sources.served_labels", lambda triton: ("violence", "adult", "political"))
+        result = run("check", "--model", "triton")
+        assert "model brand_safety at 127.0.0.1:8001 does not score violence.weapon; concerns acme" in result.output
 
 
 class TestTest:
@@ -231,6 +287,24 @@ class TestNew:
         assert "undeclared: block" in text
         assert "on_error: allow" in text
 
+    def test_it_asks_again_after_a_wrong_answer(self, folder: Path) -> None:
+        result = run("new", "asked", "--ask", input="strict\nLow\ndeny\nblock\nperhaps\nallow\n")
+        assert result.exit_code == 0
+        assert "Error: strict: one of floor, high, medium, low. low is the strictest" in result.output
+        assert "Error: deny: one of allow, review, block. write block" in result.output
+        assert "Error: perhaps: one of allow, review, block\n" in result.output
+        text = Path("policies/asked.yaml").read_text("utf-8")
+        for line in ("suitability: low", "undeclared: block", "on_error: allow"):
+            assert line in text
+
+    def test_a_campaign(self, folder: Path) -> None:
+        assert run("new", "acme/spring", "--violence", "low").exit_code == 0
+        text = Path("policies/acme-spring.yaml").read_text("utf-8")
+        assert "on_error" not in text
+        assert "adult" not in text
+        assert run("test", "--client", "acme/spring").exit_code == 0
+
     def test_a_word_it_does_not_know_is_refused_with_the_nearest(self, folder: Path) -> None:
+        assert "--tier strict: " in str(run("new", "x", "--tier", "strict").exception)
         result = run("new", "x", "--adult", "hihg")
         assert str(result.exception) == "--adult hihg: one of floor, high, medium, low. did you mean 'high'?"

@@ -72,3 +72,64 @@ def test_nothing_is_written_where_what_it_inherits_decides_otherwise(folder: Pat
     with pytest.raises(ConfigurationError, match="what it inherits decides otherwise"):
         start(medium(extends="house"), Path("policies"), NOW)
     assert not Path("policies/new.yaml").exists()
+
+
+HOUSE = """organisation: house
+suitability: medium
+thresholds: {violence.weapon: {block: 0.6}}
+markets: {"DE": {thresholds: {adult: {review: 0.1, block: 0.3}}}}
+political:
+  threshold: 0.6
+  blackouts:
+    always: {countries: ["FR"], from: 2020-01-01, until: 2100-01-01}
+"""
+
+
+def write_house(folder: Path) -> None:
+    (folder / "policies/house.yaml").write_text(HOUSE, "utf-8")
+
+
+@pytest.mark.parametrize("years", [-5, 0, 30])
+def test_cases_pin_their_clock_and_a_country_without_rules_of_its_own(folder: Path, years: int) -> None:
+    write_house(folder)
+    _, cases = start(medium(extends="house"), Path("policies"), NOW)
+    text = cases.read_text("utf-8")
+    assert "now: 2026-11-22T12:00:00Z" in text
+    assert 'country: "GB"' in text
+    policies = load(Path("policies"))
+    policy = policies.policy("new")
+    assert policy
+    result = run_cases(policies, policy, NOW.replace(year=NOW.year + years))
+    assert result.passed, [case.problems for case in result.results]
+
+
+def test_what_is_inherited_gets_cases_too(folder: Path) -> None:
+    write_house(folder)
+    _, cases = start(medium(extends="house"), Path("policies"), NOW)
+    assert "thresholds.creative.violence.weapon.block" in cases.read_text("utf-8")
+
+
+def test_the_clock_of_a_policy_that_begins_later_is_its_beginning(folder: Path) -> None:
+    (folder / "policies/house.yaml").write_text("organisation: house\nvalid_from: 2027-03-01\n", "utf-8")
+    _, cases = start(medium(extends="house"), Path("policies"), NOW)
+    assert "now: 2027-03-01T00:00:00Z" in cases.read_text("utf-8")
+
+
+@pytest.mark.parametrize("tiers", [{}, {"violence": "low"}, dict.fromkeys(TOP_LABELS, "floor")])
+def test_a_campaign_gets_a_policy_with_cases_over_what_it_inherits(folder: Path, tiers: dict[str, str]) -> None:
+    answers = Answers(client="acme/spring", labels=CATALOGUE, tiers=tiers, on_error=None)
+    written, cases = start(answers, Path("policies"), NOW)
+    assert written == Path("policies/acme-spring.yaml")
+    assert 'campaign: "spring"\nextends: "acme"\n' in written.read_text("utf-8")
+    assert "campaign: spring" in cases.read_text("utf-8")
+    policies = load(Path("policies"))
+    policy = policies.policy("acme", "spring")
+    assert policy
+    result = run_cases(policies, policy, NOW)
+    assert result.passed
+    assert "thresholds.creative.violence.weapon.block" in result.fired
+
+
+def test_a_campaign_of_a_client_that_is_not_there_is_refused(folder: Path) -> None:
+    with pytest.raises(PolicyMistakes, match="there is no policy 'acne' to extend"):
+        start(Answers(client="acne/spring", labels=CATALOGUE, tiers={}), Path("policies"), NOW)

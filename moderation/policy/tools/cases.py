@@ -25,11 +25,14 @@ from moderation.events import (
     Sha256,
     Status,
     Surface,
+    Verdict,
 )
 from moderation.labels import LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.policy_set import find_decision
 from moderation.policy.engine.rules.registry import RULES, RuleRegistry
+from moderation.policy.language.hints.labels import label_hint
+from moderation.policy.language.hints.words import verdict_hint
 from moderation.policy.tools.diff import NONE, Decides
 from moderation.sent import lower
 
@@ -86,7 +89,7 @@ class Given(_Closed):
         known = (info.context or {})["labels"].names
         for label in scores:
             if label not in known and label != OTHER:
-                raise ValueError(f"unknown label '{label}'. {nearest(label, known)}".rstrip(". ") + "")
+                raise ValueError(f"unknown label '{label}'. {label_hint(label, known)}".rstrip(". "))
         return scores
 
 
@@ -225,9 +228,11 @@ def _note(source: Source, violation: Mapping[str, Any]) -> None:
     elif violation["type"] == "missing":
         source.add(path[:-1], f"'{path[-1]}' is missing")
     else:
-        source.add(path, violation["msg"].removeprefix("Value error, "))
+        hint = verdict_hint(str(violation["input"]), _VERDICTS) if violation["type"] == "literal_error" else ""
+        source.add(path, violation["msg"].removeprefix("Value error, "), hint=hint)
 
 
+_VERDICTS: Final = (*(verdict.value for verdict in Verdict), NONE)
 _KEYS: Final[Mapping[int, tuple[str, ...]]] = {
     1: ("defaults", "cases"),
     3: tuple(Case.model_fields),

@@ -10,7 +10,8 @@ from moderation.labels import LabelCatalogue
 from moderation.policy.engine.policy_set import PolicySet
 from moderation.policy.tools.cases import cases_path, run_cases
 from moderation.policy.tools.overlay import tried
-from moderation.policy.tools.scaffold import Answers, cases_text, policy_text
+from moderation.policy.tools.scaffold import Answers, policy_text
+from moderation.policy.tools.scaffold_cases import cases_text
 
 
 def start(answers: Answers, folder: Path, now: datetime) -> tuple[Path, Path]:
@@ -19,17 +20,14 @@ def start(answers: Answers, folder: Path, now: datetime) -> tuple[Path, Path]:
     Raises PolicyMistakes, or ConfigurationError where a file is in the way or a case does not hold.
     """
     policy = folder / f"{_file_name(answers.client)}.yaml"
-    texts = {policy: policy_text(answers), cases_path(policy): cases_text(answers)}
-    for path in texts:
+    for path in (policy, cases_path(policy)):
         if path.exists():
             raise ConfigurationError(f"{path} exists already; edit it, or remove it first")
-    with tempfile.TemporaryDirectory() as draft:
-        for path, text in texts.items():
-            (Path(draft) / path.name).write_text(text, "utf-8")
-        _prove(Path(draft) / policy.name, folder, now, answers.labels)
+    text = policy_text(answers)
+    cases = _proven_cases(policy.name, text, folder, now, answers.labels)
     folder.mkdir(parents=True, exist_ok=True)
-    for path, text in texts.items():
-        path.write_text(text, "utf-8")
+    policy.write_text(text, "utf-8")
+    cases_path(policy).write_text(cases, "utf-8")
     return policy, cases_path(policy)
 
 
@@ -37,13 +35,20 @@ def _file_name(client: str) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in client.lower()).strip(".")
 
 
-def _prove(draft: Path, folder: Path, now: datetime, labels: LabelCatalogue) -> None:
-    found = tried(draft, folder, labels)
-    if found.mistakes:
-        raise PolicyMistakes(found.mistakes)
-    made = next(policy for policy in found.policies if Path(policy.file).name == draft.name)
-    result = run_cases(PolicySet(found.policies), made, now, cases_path(draft))
+def _proven_cases(name: str, text: str, folder: Path, now: datetime, labels: LabelCatalogue) -> str:
+    """The cases of a policy, after it was checked and they were run among the others of the folder."""
+    with tempfile.TemporaryDirectory() as draft:
+        path = Path(draft) / name
+        path.write_text(text, "utf-8")
+        found = tried(path, folder, labels)
+        if found.mistakes:
+            raise PolicyMistakes(found.mistakes)
+        made = next(policy for policy in found.policies if Path(policy.file).name == name)
+        cases = cases_text(made, now)
+        cases_path(path).write_text(cases, "utf-8")
+        result = run_cases(PolicySet(found.policies), made, now, cases_path(path))
     if not result.passed:
         problems = [f"{case.name}: {'; '.join(case.problems)}" for case in result.results if case.problems]
         why = "\n".join([*problems, *(mistake.render() for mistake in result.mistakes)])
-        raise ConfigurationError(f"what it inherits decides otherwise than its own values say; write it by hand\n{why}")
+        raise ConfigurationError(f"what it inherits decides otherwise than its thresholds say; write it by hand\n{why}")
+    return cases

@@ -44,7 +44,7 @@ def _nickname(word: str, labels: tuple[str, ...]) -> str | None:
         wanted = _singulars(text)
         for label, names in _NICKNAMES.items():
             meant = label if label in labels else label.partition(".")[0]
-            if meant in labels and not wanted.isdisjoint(map(_key, names)):
+            if meant in labels and not wanted.isdisjoint(map(_key, (label.rpartition(".")[2], *names))):
                 return meant
     return None
 
