@@ -23,6 +23,14 @@ Policies = Annotated[Path, typer.Option("--policies", help="Folder of the policy
 Client = Annotated[str, typer.Argument(help="Client, or client/campaign.")]
 Clients = Annotated[list[str] | None, typer.Option("--client", help="Only this client; may repeat.")]
 Html = Annotated[Path | None, typer.Option("--html", help="Also write the report as one HTML file.")]
+Images = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--images",
+        help="With --html: a folder of images (by content, event id or file), or image events as JSON Lines. "
+        "May repeat.",
+    ),
+]
 Now = Annotated[
     datetime | None,
     typer.Option("--now", help="Decide as of this moment (UTC), for dates and blackouts; else the present."),
@@ -130,6 +138,7 @@ def diff(  # noqa: PLR0913 - one for each option
         float | None, typer.Option(help="Exit 1 if more than this share of decisions flips, 0..1.")
     ] = None,
     html: Html = None,
+    images: Images = None,
     settings: SettingsFile = None,
     catalogue: Catalogue = None,
     now: Now = None,
@@ -139,19 +148,27 @@ def diff(  # noqa: PLR0913 - one for each option
     from moderation.policy.tools.diff import difference
     from moderation.policy.tools.html_report import diff_html
     from moderation.policy.tools.overlay import client_of
-    from stream.cli.policy_inputs import moment, of_clients, require_clients, scores_with_progress, tried_policies
-    from stream.cli.policy_output import print_difference
+    from stream.cli.policy_inputs import (
+        moment,
+        of_clients,
+        overlaid,
+        pictures_for,
+        require_clients,
+        scores_with_progress,
+    )
+    from stream.cli.policy_tables import print_difference
 
     folder = before if before.is_dir() else before.parent
     only = set(client or ()) or {name for place in (before, after) if (name := client_of(place))}
     names, at = labels_of(catalogue, settings), moment(now)
-    old, new = tried_policies(before, folder, names), tried_policies(after, folder, names)
+    old, new = overlaid(before, folder, names), overlaid(after, folder, names)
     require_clients(only, old, new)
     sides = of_clients(old, only), of_clients(new, only)
     with scores_with_progress(scores, settings) as events:
         found = difference(*sides, events, at, lambda name: not only or name in only)
     if html:
-        html.write_text(diff_html(found, str(before), str(after), scores, at), "utf-8")
+        pictures = pictures_for([creative.shown for creative in found.examples], images, html)
+        html.write_text(diff_html(found, str(before), str(after), scores, at, pictures), "utf-8")
     print_json(found.as_json()) if as_json else print_difference(found)
     flipped = found.flipped.events / found.decided.events if found.decided.events else 0.0
     if max_flipped is not None and flipped > max_flipped:
@@ -170,6 +187,7 @@ def backtest(  # noqa: PLR0913 - one for each option
     ] = None,
     policies: Policies = Path("policies"),
     html: Html = None,
+    images: Images = None,
     settings: SettingsFile = None,
     catalogue: Catalogue = None,
     now: Now = None,
@@ -179,17 +197,19 @@ def backtest(  # noqa: PLR0913 - one for each option
     from moderation.policy import load
     from moderation.policy.tools import backtest as tool
     from moderation.policy.tools.html_report import backtest_html
-    from moderation.policy.tools.recorded import truths
-    from stream.cli.policy_inputs import moment, policy_of, scores_with_progress, share, thresholds
-    from stream.cli.policy_output import print_backtest
+    from moderation.policy.tools.truth_table import read_truths
+    from stream.cli.policy_inputs import moment, pictures_for, policy_of, scores_with_progress, share, thresholds
+    from stream.cli.policy_tables import print_backtest
 
     asked = policy_of(load(policies, labels_of(catalogue, settings)), client)
-    known, at = truths(labels, asked.labels), moment(now)
+    known, at = read_truths(labels, asked.labels), moment(now)
     promises = sorted(share("at-most", each) for each in at_most) if at_most else tool.PROMISES
     with scores_with_progress(scores, settings) as events:
         result = tool.backtest(asked, events, known, at, cuts=thresholds(asked), promises=promises)
     if html:
-        html.write_text(backtest_html(result, scores, str(labels), at), "utf-8")
+        shown = [wrong.shown for each in result.wrong.values() for wrong in each.ranked(tool.EXAMPLES)]
+        pictures = pictures_for(shown, images, html)
+        html.write_text(backtest_html(result, scores, str(labels), at, pictures), "utf-8")
     print_json(result.as_json()) if as_json else print_backtest(result)
 
 

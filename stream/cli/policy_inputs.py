@@ -1,7 +1,7 @@
 """What the commands of policies are given: recorded scores, policies by name, words that must be known."""
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from moderation.policy import EffectivePolicy, PolicyMistakes, PolicySet
 from moderation.policy.language.hints.words import tier_hint, verdict_hint
 from moderation.policy.tools.overlay import tried
 from moderation.policy.tools.recorded import scored_events
+from moderation.policy.tools.showcase import Pictures, Shown
 from moderation.policy.tools.unscored import labels_of_model
 from stream.cli.terminal import file_progress
 
@@ -43,7 +44,7 @@ def policy_of(policies: PolicySet, name: str) -> EffectivePolicy:
     raise ConfigurationError(f"no policy for {name}; {hint}")
 
 
-def tried_policies(place: Path, among: Path, labels: LabelCatalogue) -> PolicySet:
+def overlaid(place: Path, among: Path, labels: LabelCatalogue) -> PolicySet:
     """A folder, or a file tried out in a folder. Raises PolicyMistakes."""
     found = tried(place, among, labels)
     if found.mistakes:
@@ -62,6 +63,13 @@ def require_clients(names: Iterable[str], *sets: PolicySet) -> None:
     for name in names:
         if name not in known:
             raise ConfigurationError(f"no policy for {name}; {nearest(name, known) or 'is the folder right?'}")
+
+
+def pictures_for(shown: Sequence[Shown], places: Sequence[Path] | None, report: Path) -> Pictures:
+    """Pictures for a report, where places to look in are given. Raises ConfigurationError."""
+    from stream.policy_pictures import find_pictures
+
+    return find_pictures(shown, places or (), report)
 
 
 @contextmanager

@@ -4,18 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from rich.table import Table
 from rich.text import Text
 
 from moderation.documents.mistakes import count, render
 from moderation.policy import Examination
 from moderation.policy.compile.effective import EffectivePolicy
-from moderation.policy.tools.backtest import Backtest
 from moderation.policy.tools.cases import PolicyResult
-from moderation.policy.tools.diff import Difference
 from moderation.policy.tools.explain import Explanation
-from moderation.policy.tools.html_report import interval, percent
-from moderation.policy.tools.proportions import Point
 from moderation.policy.tools.unscored import PolicyWarning
 from stream.cli.terminal import console, make_table, print_json, print_line, print_notice, verdict_text
 
@@ -122,82 +117,3 @@ def print_effective(policy: EffectivePolicy) -> None:
     for path, value, origin in policy.printable():
         table.add_row(path, value, origin)
     out.print(table)
-
-
-# -- diff ---------------------------------------------------------------------------------------
-
-
-def print_difference(found: Difference, most: int = 40) -> None:
-    out = console()
-    out.print(
-        f"{found.events:,} events, {found.decided.events:,} decisions; {found.flipped.events:,} would flip, "
-        f"standing for {found.flipped.impressions:,} impressions"
-    )
-    if found.without_impressions:
-        out.print(f"{found.without_impressions:,} events do not say their impressions and count as events only")
-    if not found.flips:
-        return
-    columns = ("client", "was", "becomes", "rule before", "rule after", "events", "impressions")
-    table = make_table("Flips by rule, heaviest first", *columns, numbers=("events", "impressions"))
-    ranked = found.ranked()
-    for flip, weight in ranked[:most]:
-        verdicts = verdict_text(flip.before), verdict_text(flip.after)
-        counts = f"{weight.events:,}", f"{weight.impressions:,}"
-        table.add_row(flip.client, *verdicts, flip.rule_before, flip.rule_after, *counts)
-    out.print(table)
-    if len(ranked) > most:
-        out.print(f"… and {len(ranked) - most} more kinds; --json and --html have all")
-
-
-# -- backtest -----------------------------------------------------------------------------------
-
-
-def print_backtest(result: Backtest) -> None:
-    out, outcome = console(), result.outcome
-    out.print(f"{result.client}: {result.events:,} events, {result.matched:,} with a known truth")
-    table = make_table(
-        "Decisions against truth", "verdict", "unsafe", "safe", "unknown", numbers=("unsafe", "safe", "unknown")
-    )
-    for verdict in ("block", "review", "allow"):
-        table.add_row(
-            verdict_text(verdict), *(f"{outcome.counts[verdict, t]:,}" for t in ("unsafe", "safe", "unknown"))
-        )
-    out.print(table)
-    summary = make_table("In short", "", "share", "95%", numbers=("share", "95%"))
-    for name, share in (
-        ("of what is blocked and known, unsafe", outcome.block_precision),
-        ("of what is unsafe, blocked", outcome.block_recall),
-        ("of what is unsafe, blocked or sent to review", outcome.kept_away),
-        ("of what is safe, blocked", outcome.safe_blocked),
-        ("of everything, sent to review", outcome.review_load),
-    ):
-        summary.add_row(name, percent(share), interval(share))
-    out.print(summary)
-    for label in result.known_labels:
-        out.print(_suggestions(result, label))
-        out.print(_curve(result, label))
-
-
-def _suggestions(result: Backtest, label: str) -> Table:
-    numbers = ("seen", "recall", "proven", "its recall")
-    table = make_table(f"{label}: thresholds that keep a promise", "at most of safe images", *numbers, numbers=numbers)
-    for suggestion in result.suggestions(label):
-        cells = [cell for point in (suggestion.seen, suggestion.proven) for cell in _threshold_and_recall(point)]
-        table.add_row(f"{suggestion.at_most:.1%}", *cells)
-    return table
-
-
-def _threshold_and_recall(point: Point | None) -> tuple[str, str]:
-    return ("too few images", "") if point is None else (f"{point.threshold:.3f}", percent(point.recall))
-
-
-def _curve(result: Backtest, label: str) -> Table:
-    shares = ("precision", "recall", "safe hit")
-    numbers = ("threshold", *shares, "share of all")
-    columns = ("threshold", "today", *(part for share in shares for part in (share, "95%")), "share of all")
-    table = make_table(f"{label}: by threshold", *columns, numbers=(*numbers, "95%"))
-    today = {round(cut, 3): name for name, cut in result.cuts.get(label, {}).items() if cut <= 1}
-    for point in result.curve(label):
-        parts = [text(s) for s in (point.precision, point.recall, point.safe_hit) for text in (percent, interval)]
-        table.add_row(f"{point.threshold:.3f}", today.get(round(point.threshold, 3), ""), *parts, percent(point.load))
-    return table

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from moderation.events import Decision, ImageEvent, Status, Verdict
-from stream.demo.thumbnails import Thumbnail
+from stream.thumbnails import Thumbnail
 
 VERDICTS: Final = (Verdict.BLOCK, Verdict.REVIEW, Verdict.ALLOW)
 """Most severe first."""

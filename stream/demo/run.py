@@ -19,12 +19,12 @@ from stream.demo.judged import Judged, Misses
 from stream.demo.ledger import Ledger
 from stream.demo.outgoing import Outgoing, from_folder, from_samples, image_files
 from stream.demo.report import Rejected, Run, write_report
-from stream.demo.thumbnails import thumbnail
 from stream.demo.watcher import Watcher
 from stream.demo.workers import running
 from stream.kafka import Output
 from stream.sandbox import Sandbox
 from stream.settings import KafkaSettings
+from stream.thumbnails import thumbnail
 
 MOST_SHOWN: Final = 500
 """Images in the report; a folder may hold more, and then decisions.jsonl has the rest."""

@@ -19,7 +19,7 @@ from stream.demo.explain import evidence, rule, why
 from stream.demo.judged import Judged, Misses
 from stream.demo.report import Rejected, Run, write_report
 from stream.demo.samples import sample_events
-from stream.demo.thumbnails import LONGEST_PX, thumbnail
+from stream.thumbnails import LONGEST_PX, thumbnail
 from tests.demo.decisions import MODEL, NOW, decision, reason
 from tests.parts import require_program
 

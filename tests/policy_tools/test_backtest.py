@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from moderation.errors import ConfigurationError
-from moderation.events import Surface, Verdict
+from moderation.events import Status, Surface, Verdict
 from moderation.policy import EffectivePolicy, PolicySet, load
-from moderation.policy.tools.backtest import Outcome, backtest
+from moderation.policy.tools.backtest import SAFE_BLOCKED, UNSAFE_ALLOWED, backtest
+from moderation.policy.tools.heaviest import Weight
+from moderation.policy.tools.outcomes import Outcome, source_of
 from moderation.policy.tools.proportions import Share
-from moderation.policy.tools.recorded import Truth, Truths, truths
+from moderation.policy.tools.truth_table import Truth, Truths, read_truths
 from tests.catalogue import CATALOGUE
 from tests.policy.making import NOW, event
 from tests.policy_tools.recordings import recording
@@ -21,33 +23,43 @@ def policy(client: str = "acme") -> EffectivePolicy:
     return found
 
 
+def counted(outcome: Outcome) -> dict[tuple[str, str], int]:
+    return {key: weight.events for key, weight in outcome.weights.items() if weight.events}
+
+
 def test_decisions_are_counted_against_truth_as_a_plain_loop_counts_them(folder: Path) -> None:
-    events, known = recording()[0], truths(Path("labels.csv"), CATALOGUE)
+    events, known = recording()[0], read_truths(Path("labels.csv"), CATALOGUE)
     result = backtest(policy(), events, known, NOW)
     plain = Outcome()
     for each, (decision,) in zip(events, PolicySet((policy(),)).decide(events, NOW), strict=True):
         plain.add(decision.verdict, known.by_key[each.event_id].unsafe)
-    assert result.outcome.counts == plain.counts
+    assert {key: w.events for key, w in result.outcome.weights.items()} == {
+        key: w.events for key, w in plain.weights.items()
+    }
     assert (result.events, result.matched) == (400, 400)
-    assert sum(result.outcome.counts.values()) == 400
+    assert result.outcome.whole.events == 400
+    assert result.outcome.whole.impressions == sum(each.context.impressions or 0 for each in events)
 
 
 def test_the_shares_are_of_what_they_say() -> None:
     outcome = Outcome()
     counts = {("block", "unsafe"): 6, ("block", "safe"): 2, ("block", "unknown"): 9, ("review", "unsafe"): 3,
               ("review", "safe"): 4, ("allow", "unsafe"): 1, ("allow", "safe"): 25}  # fmt: skip
-    outcome.counts.update(counts)
+    outcome.weights.update({key: Weight(number, 10 * number) for key, number in counts.items()})
     assert outcome.block_precision == Share(6, 8)
     assert outcome.block_recall == Share(6, 10)
     assert outcome.kept_away == Share(9, 10)
     assert outcome.safe_blocked == Share(2, 31)
     assert outcome.review_load == Share(7, 50)
+    assert outcome.by_impressions("block_precision") == 6 / 8
+    assert outcome.by_impressions("safe_blocked") == 2 / 31
+    assert Outcome().by_impressions("block_recall") is None
 
 
 def test_an_event_that_names_other_clients_is_put_to_the_policy_all_the_same(folder: Path) -> None:
     known = Truths("event_id", {"e": Truth({"adult": True})})
     result = backtest(policy(), [event("e", {"adult": 0.99}, clients=("zeta",))], known, NOW)
-    assert result.outcome.counts == {("block", "unsafe"): 1}
+    assert counted(result.outcome) == {("block", "unsafe"): 1}
 
 
 def test_a_false_top_label_makes_its_sub_labels_false_and_a_true_one_says_nothing_of_them(folder: Path) -> None:
@@ -69,7 +81,7 @@ def test_no_match_at_all_is_an_error_that_says_so(folder: Path) -> None:
 
 def test_the_curve_stands_on_the_grid_and_on_the_thresholds_of_today(folder: Path) -> None:
     cuts = {"adult": {"review": 0.123, "block": float("inf")}}
-    result = backtest(policy(), recording()[0], truths(Path("labels.csv"), CATALOGUE), NOW, cuts=cuts)
+    result = backtest(policy(), recording()[0], read_truths(Path("labels.csv"), CATALOGUE), NOW, cuts=cuts)
     thresholds = [point.threshold for point in result.curve("adult")]
     assert thresholds == sorted(thresholds)
     assert {0.05, 0.123, 0.95} <= set(thresholds)
@@ -77,7 +89,7 @@ def test_the_curve_stands_on_the_grid_and_on_the_thresholds_of_today(folder: Pat
 
 
 def test_suggestions_come_from_the_images_without_the_label(folder: Path) -> None:
-    result = backtest(policy(), recording()[0], truths(Path("labels.csv"), CATALOGUE), NOW, promises=(0.05,))
+    result = backtest(policy(), recording()[0], read_truths(Path("labels.csv"), CATALOGUE), NOW, promises=(0.05,))
     (suggestion,) = result.suggestions("violence")
     assert suggestion.seen and suggestion.proven
     assert suggestion.seen.safe_hit.value is not None
@@ -89,3 +101,86 @@ def test_surfaces_are_decided_each_by_its_own_thresholds(folder: Path) -> None:
     known = Truths("event_id", {"e": Truth({}, Verdict.BLOCK)})
     result = backtest(policy(), [event("e", {"violence": 0.99}, surface=Surface.PAGE)], known, NOW)
     assert "thresholds.page.violence.block" in result.rules
+
+
+LISTED = """client: acme
+thresholds: {adult: {review: 0.4, block: 0.7}}
+lists:
+  block: {adomain: [bad.example]}
+  allow: {adomain: [good.example]}
+rules:
+  heavy: {when: impressions != null && impressions > 1000, verdict: review}
+"""
+
+
+def listed(tmp_path: Path) -> EffectivePolicy:
+    (tmp_path / "acme.yaml").write_text(LISTED, "utf-8")
+    found = load(tmp_path).policy("acme")
+    assert found
+    return found
+
+
+def test_lists_are_kept_apart_from_scores(tmp_path: Path) -> None:
+    """A list that blocks a safe image is no mistake of the model, and one that allows a review no merit."""
+    events = [
+        event("listed", {"adult": 0.1}, adomain=("bad.example",), impressions=10),
+        event("trusted", {"adult": 0.5}, adomain=("good.example",), impressions=20),
+        event("scored", {"adult": 0.9}, impressions=30),
+        event("both", {"adult": 0.9}, adomain=("bad.example",), impressions=40),
+        event("ruled", {"adult": 0.1}, impressions=5000),
+        event("broken", status=Status.FETCH_FAILED),
+    ]
+    known = Truths("event_id", {each.event_id: Truth({"adult": "scored" in each.event_id}) for each in events})
+    result = backtest(listed(tmp_path), events, known, NOW)
+    assert {name: counted(each) for name, each in result.by_source.items() if each.whole.events} == {
+        "lists": {("block", "safe"): 2, ("allow", "safe"): 1},
+        "scores": {("block", "unsafe"): 1},
+        "rules": {("review", "safe"): 1},
+        "guards": {("review", "safe"): 1},
+    }
+    assert counted(result.by_scores) == {
+        ("block", "unsafe"): 1,
+        ("block", "safe"): 1,
+        ("review", "safe"): 1,
+        ("allow", "safe"): 2,
+    }
+    assert result.by_source["lists"].impressions("block", "safe") == 50
+
+
+@pytest.mark.parametrize(
+    ("rule", "source"),
+    [
+        ("lists.block.adomain", "lists"),
+        ("rules.thresholds", "rules"),
+        ("political.blackouts.vote", "political"),
+        ("thresholds.creative.political.block", "scores"),
+        ("markets.NO.thresholds.page.adult.review", "scores"),
+        ("on_uncertain", "scores"),
+        ("on_error.rules.x", "guards"),
+        ("on_missing_label", "guards"),
+        ("on_expired.policy", "guards"),
+        (None, "nothing fired"),
+    ],
+)
+def test_what_decides_is_known_by_the_rules_name(rule: str | None, source: str) -> None:
+    assert source_of(rule) == source
+
+
+def test_mistakes_are_kept_by_creative_and_the_heaviest_shown_first(tmp_path: Path) -> None:
+    events = [
+        *(event(f"s{n}", {"adult": 0.9}, crid="skin", impressions=n) for n in range(3)),
+        event("heavy", {"adult": 0.8}, crid="heavy", impressions=100),
+        event("missed", {"adult": 0.2}, crid="missed", impressions=7),
+        event("right", {"adult": 0.9}, crid="right", impressions=999),
+    ]
+    unsafe = {"missed", "right"}
+    known = Truths("event_id", {each.event_id: Truth({"adult": each.event_id in unsafe}) for each in events})
+    wrong = backtest(listed(tmp_path), events, known, NOW).wrong
+    blocked, allowed = (wrong[kind].ranked() for kind in (SAFE_BLOCKED, UNSAFE_ALLOWED))
+    assert [(each.shown.crid, each.weight.events, each.weight.impressions) for each in blocked] == [
+        ("heavy", 1, 100),
+        ("skin", 3, 3),
+    ]
+    assert [(each.shown.crid, list(each.labels), each.rule) for each in allowed] == [
+        ("missed", ["adult"], "nothing fired")
+    ]

@@ -45,7 +45,8 @@ def write_unscored() -> None:
         text = text.replace(old, new, 1)
     acme.write_text(text + "on_error: block\n", "utf-8")
     Path("policies/zeta.yaml").write_text(
-        "client: zeta\nsurfaces: {page: {thresholds: {violence.fight: {review: 0.5}, violence.blood: {block: 0.5}}}}\non_missing_label: allow\n",
+        "client: zeta\non_missing_label: allow\n"
+        "surfaces: {page: {thresholds: {violence.fight: {review: 0.5}, violence.blood: {block: 0.5}}}}\n",
         "utf-8",
     )
 

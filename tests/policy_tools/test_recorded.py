@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from moderation.errors import ConfigurationError
-from moderation.events import Verdict
-from moderation.policy.tools.recorded import Truth, batches, scored_events, truths
-from tests.catalogue import CATALOGUE
+from moderation.policy.tools.recorded import batches, scored_events
+from moderation.policy.tools.showcase import show
 from tests.policy.making import event
 from tests.policy_tools.recordings import write_scores
 
@@ -36,9 +35,9 @@ def test_standard_input_is_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_progress_adds_up_to_the_size_of_the_file(tmp_path: Path) -> None:
     path = write_scores(tmp_path / "scores.jsonl.gz", [event(f"e{n}") for n in range(1500)])
-    told: list[int] = []
-    assert len(list(scored_events(path, told.append))) == 1500
-    assert sum(told) == path.stat().st_size
+    sizes: list[int] = []
+    assert len(list(scored_events(path, sizes.append))) == 1500
+    assert sum(sizes) == path.stat().st_size
 
 
 @pytest.mark.parametrize(
@@ -76,34 +75,14 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     assert peak < path.stat().st_size / 2
 
 
-def csv(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "labels.csv"
-    path.write_text(text, "utf-8")
-    return path
-
-
-def test_labels_are_read_with_unknown_left_unknown(tmp_path: Path) -> None:
-    found = truths(csv(tmp_path, "event_id,violence,adult\na,1,\nb,0,0\nc,,0\n"), CATALOGUE)
-    assert found.by_key["a"] == Truth({"violence": True}, complete=False)
-    assert [found.by_key[key].unsafe for key in "abc"] == [True, False, None]
-
-
-def test_verdicts_are_truth_too_and_win(tmp_path: Path) -> None:
-    found = truths(csv(tmp_path, "content_sha256,verdict\nff,block\nee,allow\n"), CATALOGUE)
-    assert (found.key, found.by_key["ff"].unsafe, found.by_key["ee"].unsafe) == ("content_sha256", True, False)
-    assert found.by_key["ff"].verdict is Verdict.BLOCK
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("id,violence\n1,1\n", "labels.csv:1: no column event_id or content_sha256; found id, violence"),
-        ("event_id,violance\n1,1\n", "labels.csv:1: no column is a label or `verdict`. did you mean 'violence'?"),
-        ("event_id,adult\n1,1\n2,yes\n", "labels.csv:3: adult: 'yes' is not 1, 0 or empty (unknown)"),
-        ("event_id,verdict\n1,deny\n", "labels.csv:2: verdict: 'deny' is not one of allow, review, block"),
-    ],
-)
-def test_labels_that_cannot_be_meant_are_refused_at_their_place(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        truths(csv(tmp_path, text), CATALOGUE)
-    assert said in str(caught.value)
+def test_a_recording_may_say_where_its_pictures_are(tmp_path: Path) -> None:
+    line = event("e1").model_dump_json()
+    path = tmp_path / "scores.jsonl"
+    extras = ['"image_url":"https://cdn.example/a.png"', '"url":"https://cdn.example/b.png"', '"file":"c.png"']
+    path.write_text("".join(line[:-1] + f",{extra}}}\n" for extra in extras), "utf-8")
+    shown = [show(each) for each in scored_events(path)]
+    assert [(each.image_url, each.file) for each in shown] == [
+        ("https://cdn.example/a.png", None),
+        ("https://cdn.example/b.png", None),
+        (None, "c.png"),
+    ]

@@ -10,8 +10,8 @@ from moderation.policy import load
 from moderation.policy.tools.backtest import backtest
 from moderation.policy.tools.diff import difference
 from moderation.policy.tools.html_report import backtest_html, diff_html
-from moderation.policy.tools.recorded import truths
 from moderation.policy.tools.svg_charts import Mark, Series, chart, stacked
+from moderation.policy.tools.truth_table import read_truths
 from tests.catalogue import CATALOGUE
 from tests.policy.making import NOW, event
 from tests.policy_tools.recordings import recording
@@ -57,7 +57,7 @@ def reports(folder: Path) -> dict[str, str]:
     events = recording()[0]
     found = difference(Cut(0.8), Cut(0.4), [each for each in events if each.scores], NOW)
     cuts = {"adult": {"review": 0.4, "block": 0.7}, "violence": {"block": float("inf")}}
-    tested = backtest(policy, events, truths(Path("labels.csv"), CATALOGUE), NOW, cuts=cuts)
+    tested = backtest(policy, events, read_truths(Path("labels.csv"), CATALOGUE), NOW, cuts=cuts)
     return {
         "diff": diff_html(found, "policies", "candidate.yaml", "scores.jsonl.gz", NOW),
         "backtest": backtest_html(tested, "scores.jsonl.gz", "labels.csv", NOW),

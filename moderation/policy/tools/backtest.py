@@ -7,70 +7,42 @@ from datetime import datetime
 from typing import Any, Final
 
 from moderation.errors import ConfigurationError
-from moderation.events import Decision, ScoredEvent, Verdict
+from moderation.events import Decision, ScoredEvent, Status, Verdict
 from moderation.labels import top_label
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.policy_set import PolicySet, find_decision
-from moderation.policy.tools.proportions import Point, ScoreCounts, Share
-from moderation.policy.tools.recorded import Truth, Truths, batches
+from moderation.policy.tools.heaviest import Heaviest, Weight
+from moderation.policy.tools.outcomes import SOURCES, Outcome, source_of, truth_word, verdict_of_scores
+from moderation.policy.tools.proportions import Point, ScoreCounts
+from moderation.policy.tools.recorded import batches
+from moderation.policy.tools.showcase import Shown, creative_of, show
+from moderation.policy.tools.truth_table import Truth, Truths
 
 GRID: Final = tuple(step / 20 for step in range(1, 20))
+EXAMPLES: Final = 24
+"""How many creatives of each kind of mistake a report shows."""
+SAFE_BLOCKED: Final = "safe, but blocked by scores"
+SAFE_LISTED: Final = "safe, but blocked by a list or a rule"
+UNSAFE_ALLOWED: Final = "unsafe, but allowed"
+UNSAFE_LISTED: Final = "unsafe, but allowed by a list or a rule"
 PROMISES: Final = (0.001, 0.005, 0.01, 0.02, 0.05)
 """Shares of safe images that a threshold may hit, for the table of suggestions."""
 
 
 @dataclass(slots=True)
-class Outcome:
-    """Decisions against truth: (verdict, unsafe | safe | unknown) → events."""
+class Mistaken:
+    """One creative that is decided against its truth: a safe one blocked, or an unsafe one allowed."""
 
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def add(self, verdict: Verdict, unsafe: bool | None) -> None:
-        self.counts[verdict.value, {True: "unsafe", False: "safe", None: "unknown"}[unsafe]] += 1
-
-    def _share(self, verdicts: Sequence[str], truths: Sequence[str], of: Sequence[str]) -> Share:
-        part = sum(self.counts[v, t] for v in verdicts for t in truths)
-        return Share(part, sum(n for (v, t), n in self.counts.items() if t in truths and v in of))
-
-    @property
-    def block_precision(self) -> Share:
-        """Of what was blocked and is known, the share that is unsafe."""
-        hit = self.counts["block", "unsafe"]
-        return Share(hit, hit + self.counts["block", "safe"])
-
-    @property
-    def block_recall(self) -> Share:
-        """Of what is unsafe, the share that was blocked."""
-        return self._share(["block"], ["unsafe"], _VERDICTS)
-
-    @property
-    def kept_away(self) -> Share:
-        """Of what is unsafe, the share that was blocked or sent to review."""
-        return self._share(["block", "review"], ["unsafe"], _VERDICTS)
-
-    @property
-    def safe_blocked(self) -> Share:
-        """Of what is safe, the share that was blocked."""
-        return self._share(["block"], ["safe"], _VERDICTS)
-
-    @property
-    def review_load(self) -> Share:
-        """Of everything, the share that people must look at."""
-        return self._share(["review"], ["unsafe", "safe", "unknown"], _VERDICTS)
+    shown: Shown
+    verdict: str
+    rule: str
+    would_pass: str | None
+    labels: Sequence[str]
+    weight: Weight = field(default_factory=Weight)
 
     def as_json(self) -> dict[str, Any]:
-        shares = ("block_precision", "block_recall", "kept_away", "safe_blocked", "review_load")
-        return {
-            "counts": [
-                {"verdict": verdict, "truth": truth, "events": self.counts[verdict, truth]}
-                for verdict in _VERDICTS
-                for truth in ("unsafe", "safe", "unknown")
-            ],
-            **{name: getattr(self, name).as_json() for name in shares},
-        }
-
-
-_VERDICTS: Final = tuple(verdict.value for verdict in Verdict)
+        says = {"verdict": self.verdict, "rule": self.rule, "would_pass": self.would_pass, "labels": list(self.labels)}
+        return {**self.shown.as_json(), **says, **self.weight.as_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +60,29 @@ class Suggestion:
 
 @dataclass(slots=True)
 class Backtest:
-    """The whole result for one client."""
+    """The whole result for one client.
+
+    outcome:   of the decisions as they are.
+    by_source: the same, by what decided: a list says nothing about the model.
+    by_scores: of what thresholds and uncertainty alone would say on examined images.
+    wrong:     creatives decided against their truth, by kind.
+    """
 
     client: str
     names: Sequence[str]
     events: int = 0
     matched: int = 0
     truths: int = 0
+    without_impressions: int = 0
+    unread_columns: Sequence[str] = ()
     outcome: Outcome = field(default_factory=Outcome)
+    by_source: dict[str, Outcome] = field(default_factory=lambda: {source: Outcome() for source in SOURCES})
+    by_scores: Outcome = field(default_factory=Outcome)
+    wrong: dict[str, Heaviest[str, Mistaken]] = field(
+        default_factory=lambda: {
+            kind: Heaviest() for kind in (SAFE_BLOCKED, UNSAFE_ALLOWED, SAFE_LISTED, UNSAFE_LISTED)
+        }
+    )
     labels: dict[str, ScoreCounts] = field(default_factory=dict)
     rules: dict[str, Counter[str]] = field(default_factory=dict)
     cuts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -128,7 +115,12 @@ class Backtest:
             "events": self.events,
             "matched": self.matched,
             "truths": self.truths,
+            "events_without_impressions": self.without_impressions,
+            "unread_columns": list(self.unread_columns),
             "outcome": self.outcome.as_json(),
+            "by_scores": self.by_scores.as_json(),
+            "by_source": {name: each.as_json()["counts"] for name, each in self.by_source.items() if each.whole.events},
+            "wrong": {kind: [one.as_json() for one in each.ranked(EXAMPLES)] for kind, each in self.wrong.items()},
             "rules": {rule: dict(sorted(counts.items())) for rule, counts in sorted(self.rules.items())},
             "labels": {label: self._label_json(label) for label in self.known_labels},
         }
@@ -168,14 +160,23 @@ def backtest(
     Raises ConfigurationError where no event has a known truth.
     """
     policies = PolicySet((policy,))
-    result = Backtest(policy.key, policy.labels.names, truths=len(truths.by_key), cuts=cuts or {}, promises=promises)
+    result = Backtest(
+        policy.key,
+        policy.labels.names,
+        truths=len(truths.by_key),
+        unread_columns=truths.unread_notes,
+        cuts=cuts or {},
+        promises=promises,
+    )
     for batch in batches(put_to(policy, event) for event in events):
         for event, decisions in zip(batch, policies.decide(batch, now), strict=True):
             truth = truths.of(event)
             result.events += 1
             result.matched += truth is not None
+            result.without_impressions += event.context.impressions is None
             _count_scores(result, event, truth)
-            _count_decision(result, policy, decisions, truth)
+            if decision := find_decision(decisions, policy):
+                _count_decision(result, event, decision, truth)
     if not result.matched:
         raise ConfigurationError(
             f"none of {result.events:,} events has its {truths.key} among {result.truths:,} labelled images"
@@ -201,13 +202,36 @@ def _count_scores(result: Backtest, event: ScoredEvent, truth: Truth | None) -> 
         result.labels[label].add(score, known)
 
 
-def _count_decision(
-    result: Backtest, policy: EffectivePolicy, decisions: Iterable[Decision], truth: Truth | None
-) -> None:
-    if (decision := find_decision(decisions, policy)) is None:
-        return
-    unsafe = truth.unsafe if truth else None
-    result.outcome.add(decision.verdict, unsafe)
-    word = {True: "unsafe", False: "safe", None: "unknown"}[unsafe]
+def _count_decision(result: Backtest, event: ScoredEvent, decision: Decision, truth: Truth | None) -> None:
+    unsafe, impressions = truth.unsafe if truth else None, event.context.impressions
+    rule = decision.reasons[0].rule if decision.reasons else None
+    result.outcome.add(decision.verdict, unsafe, impressions)
+    result.by_source[source_of(rule)].add(decision.verdict, unsafe, impressions)
+    if event.status is Status.OK:
+        result.by_scores.add(verdict_of_scores(decision), unsafe, impressions)
     for reason in decision.reasons:
-        result.rules.setdefault(reason.rule, Counter())[word] += 1
+        result.rules.setdefault(reason.rule, Counter())[truth_word(unsafe)] += 1
+    if kind := _wrong_kind(decision.verdict, unsafe, source_of(rule)):
+        wrong = result.wrong[kind].get(creative_of(event), lambda: _mistaken(event, decision, truth))
+        wrong.weight.add(impressions)
+
+
+def _wrong_kind(verdict: Verdict, unsafe: bool | None, source: str) -> str | None:
+    """Which mistake a decision is, if it is one: the model's, or of what a person wrote down."""
+    is_written = source in {"lists", "rules", "political"}
+    if verdict is Verdict.BLOCK and unsafe is False:
+        return SAFE_LISTED if is_written else SAFE_BLOCKED
+    if verdict is Verdict.ALLOW and unsafe is True:
+        return UNSAFE_LISTED if is_written else UNSAFE_ALLOWED
+    return None
+
+
+def _mistaken(event: ScoredEvent, decision: Decision, truth: Truth | None) -> Mistaken:
+    first = decision.reasons[0] if decision.reasons else None
+    return Mistaken(
+        shown=show(event),
+        verdict=decision.verdict.value,
+        rule=first.rule if first else "nothing fired",
+        would_pass=first.would_pass if first else None,
+        labels=truth.held if truth else (),
+    )

@@ -1,21 +1,23 @@
 """What a changed policy would change: the same recorded scores decided twice, and what flips."""
 
-import heapq
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
 from moderation.events import Decision, ScoredEvent
+from moderation.policy.tools.heaviest import Heaviest, Weight, total
 from moderation.policy.tools.recorded import batches
+from moderation.policy.tools.showcase import Shown, creative_of, show
 
 NONE: Final = "none"
 """Stands for the verdict of a policy that has no decision for the event and client."""
 NOTHING: Final = "nothing fired"
-EXAMPLES: Final = 20
-_ORDER: Final = {"allow": 0, "review": 1, "block": 2, NONE: 3}
+EXAMPLES: Final = 60
+"""How many flipped creatives a report shows."""
+VERDICTS: Final = ("allow", "review", "block", NONE)
+_ORDER: Final = {verdict: place for place, verdict in enumerate(VERDICTS)}
 
 
 class Decides(Protocol):
@@ -35,30 +37,30 @@ class Flip(NamedTuple):
 
 
 @dataclass(slots=True)
-class Weight:
-    """Events and the impressions they stand for; events that say no impressions weigh nothing there."""
-
-    events: int = 0
-    impressions: int = 0
-
-    def add(self, impressions: int | None) -> None:
-        self.events += 1
-        self.impressions += impressions or 0
-
-    def as_json(self) -> dict[str, int]:
-        return {"events": self.events, "impressions": self.impressions}
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One event that flips, for people to look at."""
+class Creative:
+    """One creative that flips for one client: how often, and its heaviest event for people to look at."""
 
     flip: Flip
-    event_id: str
-    impressions: int | None
-    crid: str | None
-    scores: dict[str, float]
+    shown: Shown
     would_pass: str | None
+    weight: Weight = field(default_factory=Weight)
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.flip._asdict(), **self.shown.as_json(), "would_pass": self.would_pass, **self.weight.as_json()}
+
+
+@dataclass(slots=True)
+class Campaign:
+    """What flips for one client and campaign, by verdict before and after."""
+
+    client: str
+    name: str
+    flips: dict[tuple[str, str], Weight] = field(default_factory=dict)
+    weight: Weight = field(default_factory=Weight)
+
+    def as_json(self) -> dict[str, Any]:
+        flips = [{"before": a, "after": b, **weight.as_json()} for (a, b), weight in sorted(self.flips.items())]
+        return {"client": self.client, "campaign": self.name, **self.weight.as_json(), "flips": flips}
 
 
 @dataclass(slots=True)
@@ -67,27 +69,48 @@ class Difference:
 
     events: int = 0
     without_impressions: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
     verdicts: dict[tuple[str, str, str], Weight] = field(default_factory=dict)
     flips: dict[Flip, Weight] = field(default_factory=dict)
     statuses: Counter[str] = field(default_factory=Counter)
-    heaviest: list[tuple[int, int, Example]] = field(default_factory=list)
+    creatives: Heaviest[tuple[str, str, str, str], Creative] = field(default_factory=Heaviest)
+    campaigns: Heaviest[tuple[str, str], Campaign] = field(default_factory=Heaviest)
 
     @property
     def flipped(self) -> Weight:
-        return self._sum(weight for (_, before, after), weight in self.verdicts.items() if before != after)
+        return total(weight for (_, before, after), weight in self.verdicts.items() if before != after)
 
     @property
     def decided(self) -> Weight:
-        return self._sum(self.verdicts.values())
+        return total(self.verdicts.values())
 
     @property
     def clients(self) -> list[str]:
         return sorted({client for client, _, _ in self.verdicts})
 
     @property
-    def examples(self) -> list[Example]:
-        """The flips with most impressions, heaviest first."""
-        return [example for _, _, example in sorted(self.heaviest, key=lambda item: (-item[0], item[1]))]
+    def days(self) -> float | None:
+        """How long the recording lasted; None where it is too short to speak of days."""
+        length = self.last - self.first if self.first and self.last else timedelta()
+        return length / timedelta(days=1) if length >= timedelta(days=1) else None
+
+    @property
+    def examples(self) -> list[Creative]:
+        """The flipped creatives with most impressions, heaviest first."""
+        return self.creatives.ranked(EXAMPLES)
+
+    def side(self, place: int, client: str | None = None) -> dict[str, Weight]:
+        """What every verdict weighs before (0) or after (1) the change; of one client, or of all."""
+        found = {verdict: Weight() for verdict in VERDICTS}
+        for (whose, *verdicts), weight in self.verdicts.items():
+            if client in {None, whose}:
+                found[verdicts[place]] = total((found[verdicts[place]], weight))
+        return found
+
+    def moved(self, before: str, after: str) -> Weight:
+        """What goes from one verdict to another, over all clients."""
+        return total(weight for (_, a, b), weight in self.verdicts.items() if (a, b) == (before, after))
 
     def ranked(self) -> list[tuple[Flip, Weight]]:
         """Flips by impressions, then by events, then by name: the same input gives the same order."""
@@ -97,34 +120,21 @@ class Difference:
         return {
             "events": self.events,
             "events_without_impressions": self.without_impressions,
+            "from": self.first.isoformat() if self.first else None,
+            "until": self.last.isoformat() if self.last else None,
             "statuses": dict(sorted(self.statuses.items())),
             "decided": self.decided.as_json(),
             "flipped": self.flipped.as_json(),
+            "before": {verdict: weight.as_json() for verdict, weight in self.side(0).items()},
+            "after": {verdict: weight.as_json() for verdict, weight in self.side(1).items()},
             "verdicts": [
                 {"client": client, "before": before, "after": after, **weight.as_json()}
                 for (client, before, after), weight in sorted(self.verdicts.items(), key=_verdict_order)
             ],
             "flips": [{**flip._asdict(), **weight.as_json()} for flip, weight in self.ranked()],
-            "examples": [
-                {
-                    **example.flip._asdict(),
-                    "event_id": example.event_id,
-                    "crid": example.crid,
-                    "impressions": example.impressions,
-                    "scores": example.scores,
-                    "would_pass": example.would_pass,
-                }
-                for example in self.examples
-            ],
+            "campaigns": [campaign.as_json() for campaign in self.campaigns.ranked()],
+            "examples": [creative.as_json() for creative in self.examples],
         }
-
-    @staticmethod
-    def _sum(weights: Iterable[Weight]) -> Weight:
-        total = Weight()
-        for weight in weights:
-            total.events += weight.events
-            total.impressions += weight.impressions
-        return total
 
 
 def difference(
@@ -139,13 +149,12 @@ def difference(
     keep: which clients are compared, by name. Shadow decisions are left out on both sides.
     """
     found = Difference()
-    order = itertools.count()
     for batch in batches(events):
         pairs = zip(batch, before.decide(batch, now), after.decide(batch, now), strict=True)
         for event, old, new in pairs:
             _count_event(found, event)
             for client, a, b in _paired(old, new, keep):
-                _count(found, event, client, a, b, next(order))
+                _count(found, event, client, a, b)
     return found
 
 
@@ -153,6 +162,9 @@ def _count_event(found: Difference, event: ScoredEvent) -> None:
     found.events += 1
     found.statuses[event.status.value] += 1
     found.without_impressions += event.context.impressions is None
+    when = event.occurred_at or event.scored_at
+    found.first = min(found.first or when, when)
+    found.last = max(found.last or when, when)
 
 
 def _paired(
@@ -164,9 +176,7 @@ def _paired(
         yield client, was.get(client), will.get(client)
 
 
-def _count(
-    found: Difference, event: ScoredEvent, client: str, a: Decision | None, b: Decision | None, order: int
-) -> None:
+def _count(found: Difference, event: ScoredEvent, client: str, a: Decision | None, b: Decision | None) -> None:
     before, after = (d.verdict.value if d else NONE for d in (a, b))
     impressions = event.context.impressions
     found.verdicts.setdefault((client, before, after), Weight()).add(impressions)
@@ -174,27 +184,26 @@ def _count(
         return
     flip = Flip(client, before, after, _rule(a), _rule(b))
     found.flips.setdefault(flip, Weight()).add(impressions)
-    _remember(found, (impressions or 0, -order, _example(flip, event, a, b)))
+    _count_creative(found, flip, event, a, b)
+    if name := event.context.campaign:
+        campaign = found.campaigns.get((client, name), lambda: Campaign(client, name))
+        campaign.weight.add(impressions)
+        campaign.flips.setdefault((before, after), Weight()).add(impressions)
 
 
-def _remember(found: Difference, item: tuple[int, int, Example]) -> None:
-    if len(found.heaviest) < EXAMPLES:
-        heapq.heappush(found.heaviest, item)
-    elif item[:2] > found.heaviest[0][:2]:
-        heapq.heapreplace(found.heaviest, item)
+def _count_creative(found: Difference, flip: Flip, event: ScoredEvent, a: Decision | None, b: Decision | None) -> None:
+    """A creative is shown by its heaviest event."""
+    key = (flip.client, flip.before, flip.after, creative_of(event))
+    creative = found.creatives.get(key, lambda: Creative(flip, show(event), _passing(flip, a, b)))
+    if (event.context.impressions or 0) > (creative.shown.impressions or 0):
+        creative.flip, creative.shown, creative.would_pass = flip, show(event), _passing(flip, a, b)
+    creative.weight.add(event.context.impressions)
 
 
-def _example(flip: Flip, event: ScoredEvent, a: Decision | None, b: Decision | None) -> Example:
+def _passing(flip: Flip, a: Decision | None, b: Decision | None) -> str | None:
+    """What would not have fired on the stricter side."""
     stricter = b if _ORDER[flip.after] >= _ORDER[flip.before] and b else a
-    reason = stricter.reasons[0] if stricter and stricter.reasons else None
-    return Example(
-        flip=flip,
-        event_id=event.event_id,
-        impressions=event.context.impressions,
-        crid=event.context.crid,
-        scores=event.scores,
-        would_pass=reason.would_pass if reason else None,
-    )
+    return stricter.reasons[0].would_pass if stricter and stricter.reasons else None
 
 
 def _rule(decision: Decision | None) -> str:

@@ -1,32 +1,83 @@
-"""Reports as single HTML files: everything inline, no script, readable from a mail attachment."""
+"""Reports as single HTML files: everything inline, no script, readable from a mail attachment.
 
+What came from events is escaped by the templates. A Content-Security-Policy allows the page's own style by its hash
+and embedded pictures, and nothing from elsewhere.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from moderation.policy.tools.backtest import Backtest
-from moderation.policy.tools.diff import Difference
+from moderation.policy.tools import diff_words
+from moderation.policy.tools.backtest import EXAMPLES, Backtest
+from moderation.policy.tools.diff import NONE, VERDICTS, Difference
+from moderation.policy.tools.outcomes import TRUTHS
 from moderation.policy.tools.proportions import Share
+from moderation.policy.tools.showcase import Picture, Pictures
 from moderation.policy.tools.svg_charts import Mark, Series, chart, histogram, stacked
 
+_NO_PICTURES: Final[Pictures] = MappingProxyType({})
+_MOST_CAMPAIGNS: Final = 100
 
-def diff_html(found: Difference, before: str, after: str, scores: str, at: datetime) -> str:
+
+def diff_html(
+    found: Difference, before: str, after: str, scores: str, at: datetime, pictures: Pictures = _NO_PICTURES
+) -> str:
     """The report of `policy diff`. `before`, `after`, `scores` name what was compared."""
-    bars = {client: _verdict_bars(found, client) for client in found.clients}
-    return _render("diff.html.j2", found=found, before=before, after=after, scores=scores, at=at, bars=bars)
+    compared: dict[str, Any] = {"before": before, "after": after, "scores": scores, "at": at}
+    clients = {client: (diff_words.changes(found, client), _bars(found, client)) for client in found.clients}
+    return _render(
+        "diff.html.j2",
+        pictures,
+        **compared,
+        found=found,
+        clients=clients,
+        changes=diff_words.changes(found),
+        bars=_bars(found),
+        headline=diff_words.headline(found),
+        per_day=diff_words.per_day(found),
+        weighs="impressions" if diff_words.counts_impressions(found) else "events",
+        campaigns=found.campaigns.ranked(_MOST_CAMPAIGNS),
+        rows=[verdict for verdict in VERDICTS if verdict != NONE or _occurs(found, NONE)],
+    )
 
 
-def backtest_html(result: Backtest, scores: str, labels: str, at: datetime) -> str:
+def backtest_html(result: Backtest, scores: str, labels: str, at: datetime, pictures: Pictures = _NO_PICTURES) -> str:
     """The report of `policy backtest`."""
     plots = {label: _label_plots(result, label) for label in result.known_labels}
-    return _render("backtest.html.j2", result=result, scores=scores, labels=labels, at=at, plots=plots)
+    wrong = {kind: found.ranked(EXAMPLES) for kind, found in result.wrong.items()}
+    return _render(
+        "backtest.html.j2",
+        pictures,
+        result=result,
+        scores=scores,
+        labels=labels,
+        at=at,
+        plots=plots,
+        wrong=wrong,
+        truths=TRUTHS,
+    )
 
 
-def _render(template: str, **values: object) -> str:
-    return _environment().get_template(template).render(**values)
+def _render(template: str, pictures: Pictures, **values: object) -> str:
+    environment = _environment()
+    style = environment.get_template("report.css").render()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    page: Mapping[str, object] = {
+        "style": Markup(style),  # noqa: S704 - our own file, and it holds nothing of the recording
+        "style_hash": f"sha256-{digest}",
+        "picture_of": lambda shown: pictures.get(shown.event_id, Picture()),
+        "has_pictures": any(picture.uri for picture in pictures.values()),
+    }
+    return environment.get_template(template).render(**page, **values)
 
 
 @cache
@@ -38,13 +89,26 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, interval=interval, count=lambda n: f"{n:,}")
+    environment.filters.update(percent=percent, interval=interval, part=part, signed=signed, count=lambda n: f"{n:,}")
     return environment
 
 
 def percent(share: Share) -> str:
     """`12.3%`, or a dash where there is nothing to divide by."""
-    return "–" if share.value is None else f"{share.value:.1%}"
+    return part(share.value)
+
+
+def part(value: float | None) -> str:
+    """A share as `12.3%`, or a dash where it is unknown."""
+    return "–" if value is None else f"{value:.1%}"
+
+
+def signed(number: float, digits: int = 0) -> str:
+    """`+1,200`, `−30`, or `0` with its sign left out."""
+    text = f"{abs(number):,.{digits}f}"
+    if not float(text.replace(",", "")):
+        return text
+    return ("+" if number > 0 else "−") + text
 
 
 def interval(share: Share) -> str:
@@ -52,14 +116,18 @@ def interval(share: Share) -> str:
     return f"{share.low * 100:.1f}–{share.high * 100:.1f}%" if share.whole else "–"
 
 
-def _verdict_bars(found: Difference, client: str) -> tuple[Markup, Markup]:
+def _occurs(found: Difference, verdict: str) -> bool:
+    return any(verdict in verdicts for _, *verdicts in found.verdicts)
+
+
+def _bars(found: Difference, client: str | None = None) -> tuple[Markup, Markup]:
+    """The verdicts before and after, as one bar each."""
+    by_impressions = diff_words.counts_impressions(found)
     sides = []
-    for side, title in ((1, "before"), (2, "after")):
-        totals: dict[str, int] = dict.fromkeys(("allow", "review", "block"), 0)
-        for key, weight in found.verdicts.items():
-            if key[0] == client and key[side] in totals:
-                totals[key[side]] += weight.events
-        sides.append(stacked(f"{client} {title}", list(totals.items())))
+    for side, title in enumerate(("before", "after")):
+        weights = found.side(side, client)
+        parts = [(name, w.impressions if by_impressions else w.events) for name, w in weights.items() if name != NONE]
+        sides.append(stacked(f"{client or 'everything'} {title}", parts))
     return sides[0], sides[1]
 
 

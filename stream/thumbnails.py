@@ -1,7 +1,4 @@
-"""Pictures for the report, as data URIs, from files that a decoder process has already accepted.
-
-One size serves both views: the page shows it small, and enlarged on a click.
-"""
+"""Pictures for reports, as data URIs."""
 
 import base64
 import io
@@ -10,6 +7,7 @@ from typing import Final, NamedTuple
 from PIL import Image, UnidentifiedImageError
 
 LONGEST_PX: Final = 512
+"""Serves two views: shown small, and enlarged on a click."""
 _MOST_PIXELS: Final = 25_000_000
 _FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 _PAPER_PX: Final = 8
@@ -24,23 +22,23 @@ class Thumbnail(NamedTuple):
     original: str
 
 
-def thumbnail(data: bytes) -> Thumbnail | None:
-    """A JPEG of at most 512 px on its longest side, from the first frame; None where that cannot be made."""
+def thumbnail(data: bytes, longest_px: int = LONGEST_PX) -> Thumbnail | None:
+    """A JPEG of at most so many pixels on its longest side, from the first frame; None where that cannot be made."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > _MOST_PIXELS:
                 return None
-            return _shrunk(image)
+            return _shrunk(image, longest_px)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
         return None
 
 
-def _shrunk(image: Image.Image) -> Thumbnail:
+def _shrunk(image: Image.Image, longest_px: int) -> Thumbnail:
     frames = getattr(image, "n_frames", 1)
     original = f"{image.format} {image.width} × {image.height}" + (f", {frames} frames" if frames > 1 else "")
-    image.draft("RGB", (2 * LONGEST_PX, 2 * LONGEST_PX))
+    image.draft("RGB", (2 * longest_px, 2 * longest_px))
     small = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    small.thumbnail((LONGEST_PX, LONGEST_PX))
+    small.thumbnail((longest_px, longest_px))
     if small.mode == "RGBA":
         small = _on_chequers(small)
     buffer = io.BytesIO()

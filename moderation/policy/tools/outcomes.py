@@ -1,0 +1,120 @@
+"""Verdicts held against truth: how many events of each kind, and the impressions they stand for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from moderation.events import Decision, Reason, Verdict
+from moderation.policy.tools.heaviest import Weight, total
+from moderation.policy.tools.proportions import Share
+
+VERDICTS: Final = tuple(verdict.value for verdict in Verdict)
+TRUTHS: Final = ("unsafe", "safe", "unknown")
+SOURCES: Final = ("lists", "rules", "political", "scores", "guards", "nothing fired")
+"""What decides, from what a person wrote down to what a model thinks."""
+_SEVERITY: Final = {Verdict.ALLOW: 0, Verdict.REVIEW: 1, Verdict.BLOCK: 2}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Decisions against truth: (verdict, unsafe | safe | unknown) → events and impressions."""
+
+    weights: dict[tuple[str, str], Weight] = field(
+        default_factory=lambda: {(verdict, truth): Weight() for verdict in VERDICTS for truth in TRUTHS}
+    )
+
+    def add(self, verdict: Verdict, unsafe: bool | None, impressions: int | None = None) -> None:
+        self.weights[verdict.value, truth_word(unsafe)].add(impressions)
+
+    def events(self, verdict: str, truth: str) -> int:
+        return self.weights[verdict, truth].events
+
+    def impressions(self, verdict: str, truth: str) -> int:
+        return self.weights[verdict, truth].impressions
+
+    @property
+    def whole(self) -> Weight:
+        return total(self.weights.values())
+
+    def _share(self, verdicts: Sequence[str], truths: Sequence[str]) -> Share:
+        part = sum(self.events(v, t) for v in verdicts for t in truths)
+        return Share(part, sum(self.events(v, t) for v in VERDICTS for t in truths))
+
+    @property
+    def block_precision(self) -> Share:
+        """Of what was blocked and is known, the share that is unsafe."""
+        hit = self.events("block", "unsafe")
+        return Share(hit, hit + self.events("block", "safe"))
+
+    @property
+    def block_recall(self) -> Share:
+        """Of what is unsafe, the share that was blocked."""
+        return self._share(["block"], ["unsafe"])
+
+    @property
+    def kept_away(self) -> Share:
+        """Of what is unsafe, the share that was blocked or sent to review."""
+        return self._share(["block", "review"], ["unsafe"])
+
+    @property
+    def safe_blocked(self) -> Share:
+        """Of what is safe, the share that was blocked."""
+        return self._share(["block"], ["safe"])
+
+    @property
+    def review_load(self) -> Share:
+        """Of everything, the share that people must look at."""
+        return self._share(["review"], TRUTHS)
+
+    def by_impressions(self, name: str) -> float | None:
+        """One of the shares above, of impressions instead of events; None where nothing is known."""
+        verdicts, truths = _PARTS[name]
+        of = ("block",) if name == "block_precision" else VERDICTS
+        of_truths = ("unsafe", "safe") if name == "block_precision" else truths
+        part = sum(self.impressions(v, t) for v in verdicts for t in truths)
+        whole = sum(self.impressions(v, t) for v in of for t in of_truths)
+        return part / whole if whole else None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "counts": [
+                {"verdict": verdict, "truth": truth, **self.weights[verdict, truth].as_json()}
+                for verdict in VERDICTS
+                for truth in TRUTHS
+            ],
+            **{name: {**getattr(self, name).as_json(), "of_impressions": self.by_impressions(name)} for name in _PARTS},
+        }
+
+
+_PARTS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "block_precision": (("block",), ("unsafe",)),
+    "block_recall": (("block",), ("unsafe",)),
+    "kept_away": (("block", "review"), ("unsafe",)),
+    "safe_blocked": (("block",), ("safe",)),
+    "review_load": (("review",), TRUTHS),
+}
+
+
+def truth_word(unsafe: bool | None) -> str:
+    return {True: "unsafe", False: "safe", None: "unknown"}[unsafe]
+
+
+def source_of(rule: str | None) -> str:
+    """Whether a list, a rule, the political section, a score or a guard decides, by the rule's stable name."""
+    if rule is None:
+        return "nothing fired"
+    head = rule.partition(".")[0]
+    if head in {"lists", "rules", "political"}:
+        return head
+    return "scores" if is_score_rule(rule) else "guards"
+
+
+def is_score_rule(rule: str) -> bool:
+    """A threshold at any surface or market, or uncertainty."""
+    return rule == "on_uncertain" or "thresholds" in rule.split(".")[:3]
+
+
+def verdict_of_scores(decision: Decision) -> Verdict:
+    """What thresholds and uncertainty alone would say, whatever a list, a rule or an allowance says."""
+    said: list[Reason] = [reason for reason in decision.reasons if is_score_rule(reason.rule)]
+    return max((reason.verdict for reason in said), key=_SEVERITY.__getitem__, default=Verdict.ALLOW)
