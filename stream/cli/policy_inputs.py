@@ -15,7 +15,7 @@ from moderation.events import ScoredEvent, Surface, Verdict
 from moderation.labels import TIERS, LabelCatalogue
 from moderation.policy import EffectivePolicy, PolicyMistakes, PolicySet
 from moderation.policy.language.hints.words import tier_hint, verdict_hint
-from moderation.policy.tools.overlay import tried
+from moderation.policy.tools.overlay import examine_overlaid
 from moderation.policy.tools.recorded import scored_events
 from moderation.policy.tools.showcase import Pictures, Shown
 from moderation.policy.tools.unscored import labels_of_model
@@ -46,7 +46,7 @@ def policy_of(policies: PolicySet, name: str) -> EffectivePolicy:
 
 def overlaid(place: Path, among: Path, labels: LabelCatalogue) -> PolicySet:
     """A folder, or a file tried out in a folder. Raises PolicyMistakes."""
-    found = tried(place, among, labels)
+    found = examine_overlaid(place, among, labels)
     if found.mistakes:
         raise PolicyMistakes(found.mistakes)
     return PolicySet(found.policies)

@@ -13,7 +13,7 @@ from moderation.policy import PolicySet, load
 from moderation.policy.tools.diff import EXAMPLES, Campaign, difference
 from moderation.policy.tools.diff_words import changes, headline, per_day
 from moderation.policy.tools.heaviest import Heaviest
-from moderation.policy.tools.overlay import client_of, tried
+from moderation.policy.tools.overlay import client_of, examine_overlaid
 from tests.policy.making import NOW, event
 from tests.policy_tools.recordings import recording
 
@@ -180,7 +180,7 @@ class TestOverlay:
     """A file tried out in the place of its namesake."""
 
     def test_a_candidate_takes_the_place_of_its_namesake_and_inherits(self, folder: Path) -> None:
-        found = tried(Path("candidate.yaml"), Path("policies"))
+        found = examine_overlaid(Path("candidate.yaml"), Path("policies"))
         assert found.mistakes == ()
         assert [policy.key for policy in found.policies] == ["acme", "zeta"]
         assert PolicySet(found.policies).policy("acme").version == "8"  # type: ignore[union-attr]
@@ -188,7 +188,7 @@ class TestOverlay:
     def test_a_shadow_is_tried_as_if_live(self, folder: Path) -> None:
         text = Path("candidate.yaml").read_text("utf-8")
         Path("policies/acme-next.yaml").write_text(text + "shadow: true\n", "utf-8")
-        found = tried(Path("policies/acme-next.yaml"))
+        found = examine_overlaid(Path("policies/acme-next.yaml"))
         assert [(policy.key, policy.version, policy.shadow) for policy in found.policies] == [
             ("acme", "8", False),
             ("zeta", "unversioned", False),
@@ -196,7 +196,7 @@ class TestOverlay:
 
     def test_mistakes_name_the_file_that_was_given(self, folder: Path) -> None:
         Path("candidate.yaml").write_text("client: acme\nsuitability: mild\n", "utf-8")
-        (mistake,) = tried(Path("candidate.yaml"), Path("policies")).mistakes
+        (mistake,) = examine_overlaid(Path("candidate.yaml"), Path("policies")).mistakes
         assert (mistake.file, mistake.line) == ("candidate.yaml", 2)
 
     def test_list_files_are_found_where_the_namesake_stands(self, folder: Path) -> None:
@@ -205,13 +205,17 @@ class TestOverlay:
         lists = "lists:\n  block:\n    adomain: {files: [bad.txt]}\n"
         Path("policies/eu/euro.yaml").write_text("client: euro\nsuitability: low\n" + lists, "utf-8")
         Path("candidate.yaml").write_text("client: euro\nsuitability: high\n" + lists, "utf-8")
-        assert tried(Path("candidate.yaml"), Path("policies")).mistakes == ()
+        assert examine_overlaid(Path("candidate.yaml"), Path("policies")).mistakes == ()
 
     def test_a_name_that_somebody_else_has_is_no_hindrance(self, folder: Path) -> None:
         other = Path("elsewhere/zeta.yaml")
         other.parent.mkdir()
         other.write_text("client: theta\nsuitability: low\n", "utf-8")
-        assert [policy.key for policy in tried(other, Path("policies")).policies] == ["acme", "theta", "zeta"]
+        assert [policy.key for policy in examine_overlaid(other, Path("policies")).policies] == [
+            "acme",
+            "theta",
+            "zeta",
+        ]
 
     @pytest.mark.parametrize(
         ("text", "client"),
@@ -228,4 +232,4 @@ class TestOverlay:
 
     def test_a_place_that_is_not_there_is_named(self, folder: Path) -> None:
         with pytest.raises(ConfigurationError, match=r"nowhere\.yaml: cannot be read"):
-            tried(Path("nowhere.yaml"))
+            examine_overlaid(Path("nowhere.yaml"))

@@ -9,7 +9,7 @@ from moderation.errors import ConfigurationError
 from moderation.labels import LabelCatalogue
 from moderation.policy.engine.policy_set import PolicySet
 from moderation.policy.tools.cases import cases_path, run_cases
-from moderation.policy.tools.overlay import tried
+from moderation.policy.tools.overlay import examine_overlaid
 from moderation.policy.tools.scaffold import Answers, policy_text
 from moderation.policy.tools.scaffold_cases import cases_text
 
@@ -40,7 +40,7 @@ def _proven_cases(name: str, text: str, folder: Path, now: datetime, labels: Lab
     with tempfile.TemporaryDirectory() as draft:
         path = Path(draft) / name
         path.write_text(text, "utf-8")
-        found = tried(path, folder, labels)
+        found = examine_overlaid(path, folder, labels)
         if found.mistakes:
             raise PolicyMistakes(found.mistakes)
         made = next(policy for policy in found.policies if Path(policy.file).name == name)

@@ -23,7 +23,7 @@ class Identity(NamedTuple):
     parent: str
 
 
-def tried(place: Path, among: Path | None = None, labels: LabelCatalogue | None = None) -> Examination:
+def examine_overlaid(place: Path, among: Path | None = None, labels: LabelCatalogue | None = None) -> Examination:
     """What `place` would make: a folder as it is, or one file in the place of its namesake in a folder.
 
     among:  the folder that a file is tried in; its own if not given. A shadow policy is tried as if live.
