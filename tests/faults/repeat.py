@@ -14,14 +14,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 import structlog
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from moderation.errors import AdjudicateError
+from moderation.errors import AdjudicateError, SandboxError
 from stream.findings_summary import summarize
 from tests.faults.delivery import kill_and_stop
 from tests.faults.evidence import FOLDER_VARIABLE
@@ -108,6 +109,19 @@ def _judge(run: Run) -> tuple[str, str]:
     return "", str(outcome)
 
 
+@contextmanager
+def _servers(directory: Path) -> Iterator[Stack]:
+    """Servers with one broker. Another sandbox may take a port before it is used, so there are some tries."""
+    for attempt in Retrying(retry=retry_if_exception_type(SandboxError), stop=stop_after_attempt(3), reraise=True):
+        with attempt:
+            stack = Stack.below(directory / str(attempt.retry_state.attempt_number), brokers=1)
+            stack.sandbox.start()
+    try:
+        yield stack
+    finally:
+        stack.sandbox.stop()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=300)
@@ -123,7 +137,7 @@ def main() -> int:
     with closing(Zygote()) as zygote:
         for first in range(0, options.runs, _RUNS_OF_SERVERS):
             numbers = range(first, min(first + _RUNS_OF_SERVERS, options.runs))
-            with Stack.below(options.out / f"servers-{first:04d}", brokers=1) as stack:
+            with _servers(options.out / f"servers-{first:04d}") as stack:
                 repetition = Repetition(stack, None if options.interpreters else zygote, options.out, results)
                 with starved(options.hogs, stack.sandbox.kafka):
                     repetition.repeat(numbers, options.parallel)
