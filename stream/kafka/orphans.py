@@ -16,7 +16,7 @@ from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from stream.errors import BrokerError
-from stream.kafka.client import made, positions_of
+from stream.kafka.client import positions_of
 from stream.kafka.records import Position
 from stream.kafka.topics import every_partition
 from stream.settings import KafkaSettings
@@ -36,9 +36,15 @@ class OrphanWatch:
     """
 
     def __init__(
-        self, settings: KafkaSettings, group: str, topics: Sequence[str], member_id: Callable[[], str]
+        self,
+        settings: KafkaSettings,
+        admin: AdminClient,
+        group: str,
+        topics: Sequence[str],
+        member_id: Callable[[], str],
     ) -> None:
         self._settings = settings
+        self._admin = admin
         self._group = group
         self._topics = topics
         self._member_id = member_id
@@ -59,12 +65,11 @@ class OrphanWatch:
         return found
 
     def _watch(self) -> None:
-        admin = made(AdminClient, self._settings, "group watch", {})
         seen: set[Position] = set()
         looks = 0
         while not self._closing.wait(self._settings.session_timeout_s / _LOOKS):
             try:
-                before, seen = seen, self._orphans(admin)
+                before, seen = seen, self._orphans()
             except (KafkaException, FutureTimeout):
                 seen = set()
             looks = looks + 1 if seen == before else 0
@@ -76,20 +81,20 @@ class OrphanWatch:
                 self._must_rejoin.set()
                 seen, looks = set(), 0
 
-    def _orphans(self, admin: AdminClient) -> set[Position]:
+    def _orphans(self) -> set[Position]:
         """Empty unless this is the member that has to act."""
         timeout_s = self._settings.request_timeout_s
-        asked = admin.describe_consumer_groups([self._group], request_timeout=timeout_s)
+        asked = self._admin.describe_consumer_groups([self._group], request_timeout=timeout_s)
         group = asked[self._group].result(timeout_s + 1)
         members = sorted(member.member_id for member in group.members)
         if group.state != ConsumerGroupState.STABLE or members[:1] != [self._member_id()]:
             return set()
         owned = {place for member in group.members for place in positions_of(member.assignment.topic_partitions)}
-        return self._known(admin, timeout_s) - owned
+        return self._known(timeout_s) - owned
 
-    def _known(self, admin: AdminClient, timeout_s: float) -> set[Position]:
+    def _known(self, timeout_s: float) -> set[Position]:
         places: set[Position] = set()
         for topic in self._topics:
             with suppress(BrokerError):  # A topic that is not there yet has no partitions to be left.
-                places |= every_partition(admin, [topic], timeout_s)
+                places |= every_partition(self._admin, [topic], timeout_s)
         return places

@@ -10,7 +10,7 @@ partitions that the group has begun. So a partition without an offset is
 
 An answer counts only if the brokers call it stable. librdkafka's own look-up is not used: where the assignment
 changes while it waits for an open transaction, it takes "not stable yet" for "no offset" and starts at
-`auto.offset.reset` (docs/decisions/0070).
+`auto.offset.reset` (docs/decisions/0074).
 """
 
 import json

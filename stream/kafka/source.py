@@ -90,7 +90,7 @@ class Source:
         admin = made(AdminClient, settings, "group", {})
         self._lookup = Lookup(group, self._consumer, admin, settings.request_timeout_s)
         self._join()
-        self._orphans = OrphanWatch(settings, group, topics, lambda: self._member_id)
+        self._orphans = OrphanWatch(settings, admin, group, topics, lambda: self._member_id)
         if instance:
             self._orphans.start()
 
@@ -252,7 +252,7 @@ class Source:
         self._proof = consumer.consumer_group_metadata()
         # Kept: the consumer itself must not be asked by another thread while it closes.
         self._member_id = consumer.memberid() or ""
-        return before in ("", self._member_id) and bool(self._member_id)
+        return bool(self._member_id) and (before == self._member_id or not self._assigned)
 
     def _void(self) -> None:
         """Positions and what was read from them belong to an earlier membership."""
