@@ -22,7 +22,8 @@ from typing import Final
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from moderation.errors import AdjudicateError, SandboxError
+from moderation.errors import AdjudicateError
+from stream.errors import SandboxError
 from stream.findings_summary import summarize
 from tests.faults.delivery import kill_and_stop
 from tests.faults.evidence import FOLDER_VARIABLE
