@@ -43,6 +43,7 @@ class Teacher(Strict):
     graph:    or an ONNX file with one input `[B,3,size,size] float32` RGB, or channels last.
     output:   the features of `graph`.
     pixels:   what `graph` was trained on: x/255 (`unit`) or x/127.5 − 1 (`symmetric`).
+    credit:   what the model card calls it, and its licence.
     """
 
     backbone: str = ""
@@ -50,6 +51,7 @@ class Teacher(Strict):
     output: str = "features"
     size: int = Field(224, ge=32)
     pixels: Literal["unit", "symmetric"] = "symmetric"
+    credit: str = ""
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -89,6 +91,8 @@ class Recipe(Strict):
 
     cut: the first `cut` blocks of the backbone stay as published, and what they give is computed once;
          0 moves every weight.
+    balance: training images of one source that weigh in full; in a source of n, more than those, each weighs
+             √(balance/n) of that. 0 weighs every image alike.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -104,6 +108,8 @@ class Recipe(Strict):
     data: Schema
     also: tuple[Label, ...] = Field((), description="Labels of another tower: evaluated, not trained.")
     slices: dict[str, Where] = Field({}, description="Named parts of a manifest that a report shows apart.")
+    limits: tuple[str, ...] = Field((), description="Known failures, one sentence or two each, for the model card.")
+    balance: int = Field(0, ge=0)
     rows: tuple[Weight, ...] = ()
     views: Views = Views()
     fit: Fit = Fit()

@@ -9,7 +9,7 @@ from moderation.training.data.dataset import Dataset
 from moderation.training.data.label_schema import Where
 from moderation.training.fit import calibrate
 from moderation.training.graph.export import compare
-from moderation.training.measure import metrics
+from moderation.training.measure import examine, metrics
 from moderation.training.measure.evaluate import evaluate, one_label
 
 
@@ -129,3 +129,18 @@ def test_int8_is_refused_when_it_loses_or_turns_too_much() -> None:
     gate = compare(full, turned, {"a": (0, truth)})
     assert gate.flipped == pytest.approx(0.03)
     assert not gate.passed
+
+
+def test_parts_have_a_ranking_and_an_interval_where_there_are_enough_images() -> None:
+    rng = np.random.default_rng(5)
+    truth = np.repeat([0.0, 1.0, 0.0, 1.0], [40, 40, 3, 3])
+    score = np.clip(truth * 0.3 + rng.uniform(0, 0.7, len(truth)), 0, 1)
+    rows = data([[one] for one in truth], ["many"] * 80 + ["few"] * 6)
+    found = evaluate(rows, ("a",), score[:, None], {}, rounds=20).facts
+    many, few = (found["labels"]["a"]["sources"][name] for name in ("many", "few"))
+    low, high = many["auc_interval"]
+    assert 0.5 < low <= many["auc"] <= high <= 1
+    assert "auc" in few
+    assert "auc_interval" not in few, "six images have no interval worth showing"
+    table = examine.parts(found, "sources").splitlines()
+    assert [line.split()[:4] for line in table[1:]] == [["a", "few", "3", "3"], ["a", "many", "40", "40"]]

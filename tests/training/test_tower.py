@@ -69,6 +69,18 @@ def test_scores_are_probabilities_and_groups_share_one(tmp_path: Path) -> None:
     assert not np.allclose(scores.sum(axis=1), scores.sum(axis=1)[0])
 
 
+def test_a_label_scores_at_least_what_its_sub_labels_do() -> None:
+    labels = ("harm", "harm.knife", "harm.gun", "calm")
+    assert tower.families(labels).tolist() == [[0, 1, 2], [1, 1, 1], [2, 2, 2], [3, 3, 3]]
+    graph = served.session(build(small(labels), 32))
+    apart = served.session(build(small(("a", "b", "c", "d")), 32))
+    (scores,) = served.outputs(graph, ("scores",), images(40, 32))
+    (own,) = served.outputs(apart, ("scores",), images(40, 32))
+    np.testing.assert_allclose(scores[:, 1:], own[:, 1:], atol=1e-6)
+    np.testing.assert_allclose(scores[:, 0], own[:, :3].max(axis=1), atol=1e-6)
+    assert (own[:, 0] < scores[:, 0]).any()
+
+
 def test_uncertainty_is_005_near_and_half_far() -> None:
     made = small(("a",))
     graph = served.session(build(made, 32))

@@ -77,9 +77,11 @@ class Studio:
 
     def _photographs(self) -> Iterator[_Job]:
         data = self._decoded.data
-        for row in self._train.tolist():
+        shares = balanced(data.source[self._train], self._recipe.balance)
+        for row, share in zip(self._train.tolist(), shares.tolist(), strict=True):
             facts = {name: str(values[row]) for name, values in data.facts.items()}
             weight, count = self._weigh(facts)
+            weight *= share
             truth, source = data.targets[row], str(data.source[row])
             yield _Job(partial(self._itself, row), truth, weight, source)
             for _ in range(count):
@@ -144,6 +146,13 @@ class Studio:
 
     def _placards(self, rng: np.random.Generator) -> Image:
         return synthetic.placards(self._safe_photo(rng), self._typesetter, rng)
+
+
+def balanced(source: NDArray[np.str_], full: int) -> NDArray[np.float64]:
+    """Weight of each image `[N]`, 1 on average: large sources weigh less than their number (see `Recipe.balance`)."""
+    _, place, count = np.unique(source, return_inverse=True, return_counts=True)
+    share = np.sqrt(np.minimum(1.0, full / count))[place] if full else np.ones(len(source))
+    return np.asarray(share / share.mean() if len(share) else share)
 
 
 def _is_about(name: str, positive: str) -> float:

@@ -165,9 +165,8 @@ def _without(decoded: Decoded, copies: set[Path]) -> Decoded:
 
 def _views_key(recipe: Recipe) -> str:
     stat = recipe.manifest.stat()
-    return _key(
-        "views", recipe.manifest, stat.st_mtime_ns, recipe.data, recipe.rows, recipe.views, recipe.seed, recipe.side
-    )
+    drawn = (recipe.rows, recipe.balance, recipe.views, recipe.seed, recipe.side)
+    return _key("views", recipe.manifest, stat.st_mtime_ns, recipe.data, *drawn)
 
 
 def _drawn(recipe: Recipe, decoded: Decoded, work: Path, progress: Progress) -> TrainingSet:

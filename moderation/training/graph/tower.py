@@ -164,11 +164,32 @@ def _conv(graph: _Graph, conv: ConvWeights, value: str, name: str) -> str:
 
 
 def _scores(graph: _Graph, heads: Heads, features: str) -> None:
+    """`scores [B,L]`, where a label scores at least what each of its sub-labels does."""
+    family = families(heads.labels)
+    if family.shape[1] == 1:
+        _probabilities(graph, heads, features, "scores")
+        return
+    own = _probabilities(graph, heads, features, "probabilities")
+    members = graph.add("Gather", [own, graph.constant("families", family)], "family_scores", axis=1)
+    graph.add("ReduceMax", [members], "scores", axes=[2], keepdims=0)
+
+
+def families(labels: Sequence[str]) -> NDArray[np.int64]:
+    """`[L,K]`: places of each label and its sub-labels, `violence` and `violence.weapon`; shorter rows repeat it."""
+    rows = [[place, *_places_below(labels, label)] for place, label in enumerate(labels)]
+    width = max(map(len, rows))
+    return np.array([row + row[:1] * (width - len(row)) for row in rows], np.int64)
+
+
+def _places_below(labels: Sequence[str], label: str) -> list[int]:
+    return [place for place, other in enumerate(labels) if other.startswith(f"{label}.")]
+
+
+def _probabilities(graph: _Graph, heads: Heads, features: str, output: str) -> str:
     inputs = [features, graph.constant("heads", heads.weight.T.copy()), graph.constant("offsets", heads.bias)]
     logits = graph.add("Gemm", inputs, "logits")
     if not heads.groups:
-        graph.add("Sigmoid", [logits], "scores")
-        return
+        return graph.add("Sigmoid", [logits], output)
     parts, places = [graph.add("Sigmoid", [logits], "independent")], list(range(len(heads.labels)))
     for index, group in enumerate(heads.groups):
         columns = graph.constant(f"group{index}/columns", np.array(group, np.int64))
@@ -178,7 +199,7 @@ def _scores(graph: _Graph, heads: Heads, features: str) -> None:
         for place, column in enumerate(group):
             places[column] = offset + place
     together = graph.add("Concat", parts, "candidates", axis=1)
-    graph.add("Gather", [together, graph.constant("places", np.array(places, np.int64))], "scores", axis=1)
+    return graph.add("Gather", [together, graph.constant("places", np.array(places, np.int64))], output, axis=1)
 
 
 def _uncertainty(graph: _Graph, heads: Heads, features: str) -> None:

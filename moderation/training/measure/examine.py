@@ -43,7 +43,8 @@ def examine(recipe: Recipe, model: Path, split: str, out: Path, progress: Progre
         found.facts.update(_about(model, recipe.manifest, split, decoded))
         found.facts["uncertainty"] = _uncertainty(answers)
         machine, people = report.write(out, found, schema.names(), answers.scores, decoded)
-    return Examined(machine, people, summary(found.facts))
+    tables = (summary(found.facts), parts(found.facts, "slices"), parts(found.facts, "sources"))
+    return Examined(machine, people, "\n\n".join(tables))
 
 
 def _published(recipe: Recipe, labels: tuple[str, ...]) -> Schema:
@@ -92,6 +93,24 @@ def summary(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def parts(facts: dict[str, Any], kind: str) -> str:
+    """A table of one `kind` of parts ("slices" or "sources") of each label that has positives there."""
+    lines = [f"{'label':20s} {kind[:-1]:26s}   pos   neg    AUC [95%]            R@5%  found  FA@.5"]
+    for name, told in facts["labels"].items():
+        shown = {place: one for place, one in told[kind].items() if one["positives"] or kind == "slices"}
+        lines += [f"{name:20s} {place:26s} {_part_line(one)}" for place, one in shown.items()]
+    return "\n".join(lines)
+
+
+def _part_line(one: dict[str, Any]) -> str:
+    between = "[{:.3f}, {:.3f}]".format(*one["auc_interval"]) if "auc_interval" in one else ""
+    cells = [
+        f"{one[key]:6.3f}" if key in one else "     –" for key in ("recall", "found_at_half", "false_alarms_at_half")
+    ]
+    auc = f"{one['auc']:6.3f}" if "auc" in one else "     –"
+    return f"{one['positives']:5d} {one['negatives']:5d} {auc} {between:16s} {' '.join(cells)}"
+
+
 def export_checkpoint(recipe: Recipe, work: Path, labels: LabelCatalogue, progress: Progress = silent) -> str:
     """Export WORK/checkpoint into the recipe's model folder, assemble it, measure it and write its card."""
     trained = checkpoint.load(work / "checkpoint")
@@ -108,8 +127,8 @@ def export_checkpoint(recipe: Recipe, work: Path, labels: LabelCatalogue, progre
         path = assemble(recipe.model)
         numbers = _measure(recipe, decoded, progress)
     precision = "fp32" if not told["int8"] else f"int8 in {' and '.join(told['int8'])}, fp32 elsewhere"
-    published = ", ".join(f"`{label}`" for label in told["labels"])
-    card.write(recipe, data, trained.about, {"labels": published, "precision": precision, "summary": numbers})
+    published = card.Published(told["labels"], labels.names, precision, numbers)
+    card.write(recipe, data, trained.about, published)
     gates = "\n".join(
         f"int8 of {name}: AP lost {gate['precision_lost']:.4f}, decisions flipped {gate['flipped']:.4f}"
         for name, gate in told["gates"].items()
