@@ -22,7 +22,7 @@ def write(folder: Path, labels: tuple[str, ...] = ("violence",), **settings: obj
         {"licence": np.array(["MIT", "MIT", "", "MIT"])},
     )
     schema = Schema(labels=(Label(name="violence"),))
-    recipe = Recipe(name="m", version="1", manifest=folder, model=folder, data=schema, **settings)  # type: ignore[arg-type]
+    recipe = Recipe(name="m", version="1", manifest=folder, model=folder, data=schema, **settings)
     return card.write(recipe, rows, ABOUT, card.Published(labels, CATALOGUE, "fp32", "(numbers)")).read_text()
 
 
