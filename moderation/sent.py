@@ -13,6 +13,8 @@ from pydantic_core import PydanticCustomError
 
 _EXACT: Final = 2**53
 """Whole numbers below are exact in every JSON library; others may have lost digits on the way."""
+_COUNTRY_KEPT: Final = 80
+"""Characters of a country: a longer value names none."""
 _CREDENTIALS: Final = re.compile(r"^((?:[a-z][a-z0-9+.\-]*:(?=[\\/])|https?:)?[\\/]*)[^/\\?#]*@", re.IGNORECASE)
 _QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
 _JOINED_QUERY: Final = re.compile(
@@ -83,7 +85,7 @@ def country_text(value: Any) -> Any:
     """Whatever stands for a country is kept, and may name none."""
     if isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]
-    return value if value is None or isinstance(value, str) else str(value)[:80]
+    return value if value is None else str(value)[:_COUNTRY_KEPT]
 
 
 def empty_is_none(value: Any) -> Any:

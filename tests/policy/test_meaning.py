@@ -262,6 +262,15 @@ def test_clients_and_campaigns_are_known_by_every_spelling(tmp_path: Path) -> No
     ] == ["2"]
 
 
+def test_which_campaign_it_is_cannot_be_read(tmp_path: Path) -> None:
+    policies = loaded(tmp_path, acme="client: acme", spring="campaign: spring\nextends: acme", other="client: other")
+    decided = policies.decide([event(context={"campaign": "spr\ufffdng"})], NOW)[0]
+    assert {d.client: (d.verdict.value, rules(d)) for d in decided} == {
+        "acme": ("review", ["incomparable.campaign"]),
+        "other": ("allow", []),
+    }
+
+
 def test_a_list_file_is_read_as_people_see_it(tmp_path: Path) -> None:
     lines = ["\ufeffCR-1", '"CR-2"', " CR-3\u00a0", "CR\u200b-4", "ＣＲ－５", "CR-6;", "cafe\u0301", "CR-7  # why"]
     (tmp_path / "old-mac.txt").write_bytes("\r".join(lines).encode())

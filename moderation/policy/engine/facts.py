@@ -19,6 +19,8 @@ class Facts:
 
     event: ScoredEvent
     now: datetime
+    with_campaigns: frozenset[str] = frozenset()
+    """Clients that have a policy for one of their campaigns."""
     reasons: dict[tuple[str, float], Reason] = field(default_factory=dict)
     """Reasons given so far, by rule and threshold."""
     findings: dict[str, Mapping[EffectivePolicy, Mapping[str, str]]] = field(default_factory=dict)

@@ -87,7 +87,8 @@ class PolicySet:
     def _judged(
         self, events: Sequence[ScoredEvent], now: datetime, redecision: bool
     ) -> Iterator[tuple[EventWording, Iterator[Judged]]]:
-        batch = Batch([Facts(event, now) for event in events], self._arrays)
+        campaigns = self._concerned.with_campaigns
+        batch = Batch([Facts(event, now, campaigns) for event in events], self._arrays)
         asked = self._prefilter(batch)
         for facts, asked_policies in zip(batch.facts, asked, strict=True):
             words = EventWording(

@@ -47,6 +47,7 @@ class Concerned:
         )
         self._client_rows = np.array([self._live[as_compared(client), None] for client in self.clients], np.intp)
         self._campaigns = _by_campaign(self._live)
+        self.with_campaigns = frozenset(policy.client for policy in policies if policy.campaign)
         self._shadow_rows = np.array(sorted(r for rows in self._shadows.values() for r in rows), np.intp)
         self._selectors = {
             name: _selector([getattr(policy.settings.applies_to, key) for policy in policies])

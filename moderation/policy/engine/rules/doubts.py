@@ -52,6 +52,8 @@ def _needed_by(policy: EffectivePolicy, facts: Facts, field: str) -> Iterator[st
     key = RESTRICTS.get(field)
     if key and not facts.event.clients and getattr(policy.settings.applies_to, key):
         yield f"applies_to.{key}"
+    if field == "campaign" and not policy.campaign and policy.client in facts.with_campaigns:
+        yield "a policy for one campaign"
     if field == "country" and facts.examined:
         yield from _markets(policy, facts)
     if field in {"country", "cat"} and policy.settings.political:
