@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -41,11 +42,13 @@ def sink_of(timeout_s: float, latest: Callable[[], float] = lambda: math.inf) ->
     return sink
 
 
-def test_settings_that_librdkafka_refuses_are_named() -> None:
-    wrong = KafkaSettings(security_protocol="SASL_SSL", sasl_mechanism="SCRAM-SHA-256")
-    with pytest.raises(ConfigurationError, match=r"settings under `kafka` .*sasl"):
+def test_settings_that_librdkafka_refuses_are_named(tmp_path: Path) -> None:
+    authority = tmp_path / "authority.pem"
+    authority.write_text("not a certificate")
+    wrong = KafkaSettings(security_protocol="SSL", ssl_ca=authority)
+    with pytest.raises(ConfigurationError, match=r"settings under `kafka` .*authority.pem"):
         Sink(wrong, transactional_id="t")
-    with pytest.raises(ConfigurationError, match=r"settings under `kafka` .*sasl"):
+    with pytest.raises(ConfigurationError, match=r"settings under `kafka` .*authority.pem"):
         next(read_committed(wrong, ["t"]))
 
 
