@@ -46,9 +46,9 @@ def test_settings_that_librdkafka_refuses_are_named(tmp_path: Path) -> None:
     authority = tmp_path / "authority.pem"
     authority.write_text("not a certificate")
     wrong = KafkaSettings(security_protocol="SSL", ssl_ca=authority)
-    with pytest.raises(ConfigurationError, match=r"settings under `kafka` .*authority.pem"):
+    with pytest.raises(ConfigurationError, match=r"settings under `kafka` .*ssl.ca.location"):
         Sink(wrong, transactional_id="t")
-    with pytest.raises(ConfigurationError, match=r"settings under `kafka` .*authority.pem"):
+    with pytest.raises(ConfigurationError, match=r"settings under `kafka` .*ssl.ca.location"):
         next(read_committed(wrong, ["t"]))
 
 
