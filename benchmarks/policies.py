@@ -18,7 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,8 +30,9 @@ import cel
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.events import AdContext, Decision, ModelStamp, ScoredEvent, Status, Surface, Verdict
-from moderation.labels import shipped_catalogue
+from moderation.events import AdContext, Decision, Evidence, ModelStamp, ScoredEvent, Status, Surface, Verdict
+from moderation.evidence.joining import join_scores
+from moderation.labels import shipped_catalogue, top_label
 from moderation.policy import PolicySet, load
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.arrays import PolicyArrays, score_matrix
@@ -61,17 +62,30 @@ def scored_events(images: int, draw: random.Random) -> list[ScoredEvent]:
             context=AdContext(crid=f"cr-{number}", adomain=("advertiser.example",), seat="s1", country="DE"),
             status=Status.OK,
             content_sha256=f"{draw.getrandbits(256):064x}",
-            scores={label: draw.uniform(0, 0.5 if number % 16 else 1) for label in LABELS},
-            uncertainty=0.1,
-            model=MODEL,
+            evidence=(_evidence(_scores(0.5 if number % 16 else 1.0, draw)),),
             scored_at=NOW,
         )
         for number in range(images)
     ]
 
 
+def _scores(most: float, draw: random.Random) -> dict[str, float]:
+    """Parts that never contradict their labels, as a model's should not."""
+    scores = {label: draw.uniform(0, most) for label in LABELS}
+    return {label: min(score, scores[top_label(label)]) for label, score in scores.items()}
+
+
+def _evidence(scores: dict[str, float]) -> Evidence:
+    return Evidence(source="image", stamp=MODEL, status=Status.OK, scores=scores, uncertainty=0.1)
+
+
+def joined(events: list[ScoredEvent]) -> list[Mapping[str, float]]:
+    """One number per label, as every way below compares them."""
+    return [join_scores(shipped_catalogue(), event.evidence).scores for event in events]
+
+
 def by_arrays(arrays: PolicyArrays, events: list[ScoredEvent]) -> NDArray[np.uint8]:
-    return arrays.at(Surface.CREATIVE, "DE").levels(arrays.ranks(score_matrix(events, LABELS)))
+    return arrays.at(Surface.CREATIVE, "DE").levels(arrays.ranks(score_matrix(joined(events), LABELS)))
 
 
 Limits = list[tuple[str, float, float]]
@@ -85,8 +99,8 @@ def plain_limits(policy: EffectivePolicy) -> Limits:
 def by_python(clients: list[Limits], events: list[ScoredEvent]) -> list[list[int]]:
     """As one would write it by hand, leaving a client at its first block."""
     verdicts = []
-    for event in events:
-        scores, row = event.scores, []
+    for scores in joined(events):
+        row = []
         for limits in clients:
             level = 0
             for label, review, block in limits:
@@ -108,7 +122,7 @@ def cel_program(limits: Limits) -> Any:
 
 
 def by_cel(programs: list[Any], events: list[ScoredEvent]) -> list[list[int]]:
-    contexts = [cel.Context(variables={"s": event.scores}) for event in events]
+    contexts = [cel.Context(variables={"s": dict(scores)}) for scores in joined(events)]
     return [[program.execute(context) for program in programs] for context in contexts]
 
 

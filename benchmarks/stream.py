@@ -30,8 +30,9 @@ from PIL import Image
 from benchmarks.decode import jpeg, ratio, spread
 from moderation.classifier import TritonAddress, TritonClassifier
 from moderation.events import ImageEvent
+from moderation.evidence.image_model import ImageModel
 from stream import kafka
-from stream.cache import ScoreCache
+from stream.cache import EvidenceCache
 from stream.decode.pool import DecodePool
 from stream.kafka import Output, Record
 from stream.patience import PatientModel
@@ -174,9 +175,9 @@ def naive(settings: Settings, source: str, target: str, address: TritonAddress, 
 
 def score(settings: Settings, address: TritonAddress) -> float:
     model = PatientModel(TritonClassifier(address), settings.triton)
-    cache = ScoreCache(CacheSettings(entries=0), RedisSettings())
+    cache = EvidenceCache(CacheSettings(entries=0), RedisSettings())
     with DecodePool(os.cpu_count() or 1, model.spec().size) as decoder:
-        stage = ScoreStage(settings, model, decoder, cache, None)
+        stage = ScoreStage(settings, [ImageModel(model)], decoder, cache, None)
         took = work(settings, stage)
         stage.close()
     return took

@@ -12,6 +12,7 @@ from typing import Final
 
 from moderation.adtech_data import rows
 from moderation.events import AdContext, AdtechTerms, Reason, Status, Suitability, Surface, Verdict
+from moderation.evidence.joining import Origin
 from moderation.labels import LabelCatalogue, LabelTerms
 from moderation.normal import categories
 
@@ -119,11 +120,16 @@ def _suitability(described: Iterable[tuple[LabelTerms, Verdict]], decided: Verdi
 
 
 def _feedback(reason: Reason) -> str:
-    measured = "" if reason.score is None else f" {reason.score:.2f}"
+    measured = "" if reason.score is None else f" {reason.score:.2f}{_origin(reason)}"
     limit = "" if reason.threshold is None else f", limit {reason.threshold:.2f}"
     passing = f"; would pass: {reason.would_pass}" if reason.would_pass else ""
     about = f"{reason.label}{measured}{limit}" if reason.label else (reason.detail or reason.verdict.value)
     return f"{reason.rule}: {about}{passing}"
+
+
+def _origin(reason: Reason) -> str:
+    words = Origin(reason.source, reason.part).words() if reason.source else ""
+    return f" {words}" if words else ""
 
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:

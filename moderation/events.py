@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from moderation.evidence.contract import IMAGE, Evidence, EvidenceList, EvidenceSummary
 from moderation.sent import (
     SentCount,
     SentCountry,
@@ -28,8 +29,14 @@ from moderation.sent import (
     lower,
     text_of,
 )
+from moderation.wire import Frozen, ModelStamp, Name, Probability, Status
+
+__all__ = ["Evidence", "EvidenceSummary", "ModelStamp", "Name", "Probability", "Status"]
+"""What the contracts are made of, beside the contracts themselves."""
 
 SCHEMA_VERSION: Final = 1
+SCORED_VERSION: Final = 2
+"""Of scored events; version 1 is still read, see `moderation.evidence.version_1`."""
 DECISION_NAMESPACE: Final = uuid.UUID("6f0c0d5e-4a56-5d0e-9a3b-5b1f0a7d2c11")
 """Namespace of every `decision_id` (drawn once for this project, never to change)."""
 
@@ -43,26 +50,6 @@ class Verdict(StrEnum):
     ALLOW = "allow"
     REVIEW = "review"
     BLOCK = "block"
-
-
-class Status(StrEnum):
-    """How scoring an event ended. Everything but OK means *not examined*."""
-
-    OK = "OK"
-    FETCH_FORBIDDEN = "FETCH_FORBIDDEN"
-    FETCH_FAILED = "FETCH_FAILED"
-    FETCH_TIMEOUT = "FETCH_TIMEOUT"
-    DECODE_UNSUPPORTED = "DECODE_UNSUPPORTED"
-    DECODE_FAILED = "DECODE_FAILED"
-    DECODE_CRASHED = "DECODE_CRASHED"
-    TOO_LARGE = "TOO_LARGE"
-    TIMEOUT = "TIMEOUT"
-    MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
-    MODEL_REJECTED = "MODEL_REJECTED"
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", str_max_length=4096)
 
 
 def _aware(moment: datetime) -> datetime:
@@ -79,9 +66,6 @@ def _absent_is_empty(value: object) -> object:
 
 Moment = Annotated[datetime, AfterValidator(_aware)]
 """A time; one without a zone is taken for UTC."""
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
-"""Printable: names are joined by control characters where an id is made of them."""
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Pdq = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PDQ_MATCH: Final = 31
@@ -163,15 +147,6 @@ class ImageEvent(Frozen):
     )
 
 
-class ModelStamp(Frozen):
-    """What produced the scores. Two stamps are equal exactly when their scores are comparable."""
-
-    name: str
-    version: str
-    preprocessing: str
-    calibration: str = ""
-
-
 class ImageFacts(Frozen):
     """What decoding learned about the image."""
 
@@ -183,26 +158,36 @@ class ImageFacts(Frozen):
 
 
 class ScoredEvent(Frozen):
-    """An event with its scores, or with the status that says why it has none."""
+    """An event with what every source of evidence says of its image, or with the status that says why none did."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCORED_VERSION
     event_id: Name
     surface: Surface
     clients: tuple[Name, ...] = ()
     context: AdContext = AdContext()
     occurred_at: Moment | None = None
-    status: Status
+    status: Status = Field(description="OK where any source examined the image.")
     detail: str | None = Field(None, description="For people: why the status is not OK.")
     content_sha256: Sha256 | None = None
     perceptual_hash: Pdq | None = Field(None, description="PDQ hash, 64 hex digits (256 bits).")
     image: ImageFacts | None = None
-    scores: dict[str, Probability] = Field({}, description="By label; a label that is absent was not scored.")
-    uncertainty: Probability | None = Field(
-        None, description="How unlike the training data the image is: 0 like, 1 unlike."
-    )
-    model: ModelStamp | None = None
-    cached: bool = False
+    evidence: EvidenceList = Field(description="One for each source that was asked; empty where none was.")
     scored_at: Moment
+
+    @property
+    def image_evidence(self) -> Evidence | None:
+        """What the image model says."""
+        return next((each for each in self.evidence if each.source == IMAGE), None)
+
+    @property
+    def model(self) -> ModelStamp | None:
+        """The stamp of the image model's answer."""
+        return self.image_evidence.stamp if self.image_evidence else None
+
+    @property
+    def uncertainty(self) -> float | None:
+        """The image model's: how unlike its training data the image is."""
+        return self.image_evidence.uncertainty if self.image_evidence else None
 
 
 class Reason(Frozen):
@@ -212,6 +197,8 @@ class Reason(Frozen):
     verdict: Verdict
     label: str | None = None
     score: float | None = None
+    source: str | None = Field(None, description="The source of evidence that gave the score; `a+b` where both did.")
+    part: str | None = Field(None, description="The part of the label that the score was raised to.")
     threshold: float | None = None
     would_pass: str | None = Field(None, description="What would not have fired, e.g. `violence < 0.40`.")
     detail: str | None = None
@@ -263,9 +250,10 @@ class Decision(Frozen):
     reasons: tuple[Reason, ...] = Field(description="Every rule that fired, the deciding one first.")
     status: Status
     policy: PolicyStamp | None = Field(None, description="Null where the client is unknown.")
-    model: ModelStamp | None = None
+    model: ModelStamp | None = Field(None, description="Of the image model.")
+    evidence: tuple[EvidenceSummary, ...] = Field((), description="Every source that was asked, and how that ended.")
     content_sha256: Sha256 | None = None
-    scores: dict[str, Probability] = {}
+    scores: dict[str, Probability] = Field({}, description="By label, joined from all sources; absent: not scored.")
     uncertainty: float | None = None
     context: AdContext = AdContext()
     statement: StatementOfReasons | None = None

@@ -1,9 +1,9 @@
-"""What is known by content: scores, in the process first and in Redis behind it, and images that kill
+"""What is known by content: evidence, in the process first and in Redis behind it, and images that kill
 their decoder. The only import of redis.
 
-A key is the image's sha256 with the model stamp, so scores of another model or preprocessing are never
-found. A stored value names its own key and is checked against it. Only real scores are kept, never
-errors; a Redis that is away, slow or wrong is a miss.
+A key is the image's sha256 with the source's name and stamp, so an answer of another source, model or
+preprocessing is never found. A stored value names its own key and is checked against it. Only real answers
+are kept, never errors; a Redis that is away, slow or wrong is a miss.
 """
 
 import threading
@@ -16,7 +16,8 @@ from cachetools import LRUCache
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis import Redis, RedisError
 
-from moderation.events import ImageFacts, ModelStamp, Pdq, Probability, Status
+from moderation.events import Evidence, ImageFacts, Pdq, Status
+from moderation.evidence.source import evidence_key
 from stream import metrics
 from stream.decode.poison import POISONED
 from stream.settings import CacheSettings, RedisSettings
@@ -27,33 +28,27 @@ _QUIET_S: Final = 1.0
 """After a failure Redis is left alone for so long: each try would cost a timeout."""
 
 
-class KnownScores(BaseModel):
-    """What is remembered of an image that was scored."""
+class KnownEvidence(BaseModel):
+    """What is remembered of an image that one source examined, with what decoding learned about it."""
 
     model_config = ConfigDict(frozen=True)
 
     key: str
-    model: ModelStamp
-    scores: dict[str, Probability]
-    uncertainty: Probability
+    evidence: Evidence
     image: ImageFacts
     perceptual_hash: Pdq
 
 
-def cache_key(sha256: str, stamp: ModelStamp) -> str:
-    return f"adjudicate:scores:{stamp.name}:{stamp.version}:{stamp.preprocessing}:{stamp.calibration}:{sha256}"
-
-
-class ScoreCache:
+class EvidenceCache:
     """Safe from many threads. Never raises for Redis."""
 
     def __init__(self, cache: CacheSettings, redis: RedisSettings) -> None:
-        self._known: LRUCache[str, KnownScores] = LRUCache(max(cache.entries, 1))
+        self._known: LRUCache[str, KnownEvidence] = LRUCache(max(cache.entries, 1))
         self._on = cache.entries > 0
         self._lock = threading.Lock()
         self._shelf = _Shelf(redis) if self._on else _Shelf(RedisSettings())
 
-    def get(self, keys: Iterable[str]) -> dict[str, KnownScores]:
+    def get(self, keys: Iterable[str]) -> dict[str, KnownEvidence]:
         """What is known of `keys`."""
         wanted = list(dict.fromkeys(keys))
         with self._lock:
@@ -67,7 +62,7 @@ class ScoreCache:
         self._keep(from_redis)
         return found | from_redis
 
-    def put(self, known: Mapping[str, KnownScores]) -> None:
+    def put(self, known: Mapping[str, KnownEvidence]) -> None:
         if known and self._on:
             self._keep(known)
             self._shelf.leave({key: value.model_dump_json() for key, value in known.items()})
@@ -75,7 +70,7 @@ class ScoreCache:
     def close(self) -> None:
         self._shelf.close()
 
-    def _keep(self, known: Mapping[str, KnownScores]) -> None:
+    def _keep(self, known: Mapping[str, KnownEvidence]) -> None:
         with self._lock:
             self._known.update(known)
 
@@ -130,16 +125,20 @@ def _connect(settings: RedisSettings) -> Redis | None:
     )
 
 
-def _checked(key: str, value: bytes) -> KnownScores | None:
+def _checked(key: str, value: bytes) -> KnownEvidence | None:
     try:
-        known = KnownScores.model_validate_json(value)
+        known = KnownEvidence.model_validate_json(value)
     except ValidationError:
         log.warning("redis holds a value that is none of ours; ignored", key=key)
         return None
-    if known.key != key or cache_key(key.rpartition(":")[2], known.model) != key:
+    if not key == known.key == _own_key(known.evidence, key.rpartition(":")[2]):
         log.warning("redis holds a value under the wrong key; ignored", key=key)
         return None
     return known
+
+
+def _own_key(evidence: Evidence, sha256: str) -> str | None:
+    return evidence_key(evidence.source, evidence.stamp, sha256) if evidence.stamp else None
 
 
 class RedisPoisonList:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from moderation.errors import EventError
 from moderation.events import SCHEMA_VERSION, ImageEvent, ScoredEvent, one_line
+from moderation.evidence.version_1 import VERSIONS, read_scored_event
 from stream.json_value import read_json
 from stream.kafka import Record
 
@@ -72,11 +73,11 @@ def parse_scored_event(record: Record) -> ScoredEvent:
     if record.value is None:
         raise EventError("null_value", "the record has no value")
     try:
-        return ScoredEvent.model_validate_json(record.value)
+        return read_scored_event(record.value)
     except ValidationError as error:
         if error.errors(include_input=False)[0]["type"] == "json_invalid":
             raise EventError("not_json", one_line(str(error.errors(include_input=False)[0]["msg"]))) from error
-        _refuse(error, json.loads(record.value))
+        _refuse(error, json.loads(record.value), VERSIONS)
 
 
 def _image_event(text: bytes) -> ImageEvent:
@@ -138,9 +139,10 @@ def _standard_base64(text: str) -> str:
     return bare + "=" * (-len(bare) % 4)
 
 
-def _refuse(error: ValidationError, content: Any) -> NoReturn:
-    if _declares_another_version(content):
-        raise EventError("schema_version", f"only schema_version {SCHEMA_VERSION} is understood") from error
+def _refuse(error: ValidationError, content: Any, versions: tuple[int, ...] = (SCHEMA_VERSION,)) -> NoReturn:
+    if _declares_another_version(content, versions):
+        known = " and ".join(map(str, versions))
+        raise EventError("schema_version", f"only schema_version {known} is understood") from error
     mistakes = error.errors(include_input=False, include_url=False, include_context=False)
     shown = "; ".join(map(_explain, mistakes[:_MISTAKES_SHOWN]))
     raise EventError("invalid_event", one_line(shown, 1000)) from error
@@ -153,5 +155,6 @@ def _explain(mistake: Any) -> str:
     return f"{field}: {mistake['msg']}" + (f" ({remedy})" if remedy else "")
 
 
-def _declares_another_version(content: Any) -> bool:
-    return isinstance(content, dict) and content.get("schema_version", SCHEMA_VERSION) not in (SCHEMA_VERSION, "1")
+def _declares_another_version(content: Any, versions: tuple[int, ...]) -> bool:
+    known = (*versions, *map(str, versions))
+    return isinstance(content, dict) and content.get("schema_version", versions[0]) not in known

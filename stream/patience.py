@@ -18,8 +18,8 @@ from tenacity.wait import wait_exponential_jitter
 
 from moderation.classifier import Classifier, ModelSpec, Scores
 from moderation.errors import ModelOverloaded, ModelUnavailable
+from moderation.evidence.view_scores import request_scores
 from stream.settings import TritonSettings
-from stream.view_scores import request_scores
 
 log = structlog.get_logger()
 

@@ -1,30 +1,29 @@
-"""The first stage: image events → scored events, each image scored once.
+"""The first stage: image events → scored events, each image examined once by each source of evidence.
 
-The way of a batch, top to bottom in `ScoreStage._score`: parse → fetch → hash → known already? → decode
-what is left → one request to the model → scores. Every event comes out with a status; what cannot be
+The way of a batch, top to bottom in `ScoreStage._score`: parse → fetch → hash → known already? → decode what a
+source still lacks → each source examines it → evidence. Every event comes out with a status; what cannot be
 parsed goes to the rejects.
 """
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from moderation.classifier import ModelSpec
-from moderation.errors import EventError, ImageError, ModelError, ModelRejected
-from moderation.events import ScoredEvent, Status
+from moderation.errors import EventError, ImageError, ModelError
+from moderation.events import Evidence, ImageFacts, ModelStamp, ScoredEvent, Status
+from moderation.evidence.contract import overall_status
+from moderation.evidence.source import EvidenceSource, evidence_key, failed_evidence
 from moderation.images import Views
 from stream import metrics
-from stream.cache import KnownScores, ScoreCache, cache_key
+from stream.cache import EvidenceCache, KnownEvidence
 from stream.kafka import Output, Record
 from stream.parse import Incoming, parse_image_event
-from stream.patience import PatientModel
 from stream.rejects import reject_output
 from stream.settings import Settings
-from stream.view_scores import ImageScores, score_images
 from stream.worker import Outputs
 
 
@@ -44,44 +43,54 @@ class Fetcher(Protocol):
 
 @dataclass(slots=True)
 class _Item:
-    """One record on its way through a batch: ended by `reject` or `failure`, answered by `known`, or under way."""
+    """One record on its way through a batch: ended by `reject` or `failure`, answered by `evidence`, or under way."""
 
     record: Record
     incoming: Incoming | None = None
     reject: EventError | None = None
     fetched: "Future[bytes] | None" = None
-    sha256: str | None = None
+    sha256: str = ""
     data: bytes = b""
     failure: ImageError | None = None
-    known: KnownScores | None = None
-    cached: bool = False
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    image: ImageFacts | None = None
+    perceptual_hash: str | None = None
+
+
+Lacking = dict[str, dict[str, list[_Item]]]
+"""Source → sha256 → the items that wait for its evidence."""
 
 
 class ScoreStage:
-    """A `stream.worker.Stage`. Owns the model, decoder, cache and fetcher it is given."""
+    """A `stream.worker.Stage`. Owns the sources, decoder, cache and fetcher it is given."""
 
     name = "score"
 
     def __init__(
-        self, settings: Settings, model: PatientModel, decoder: Decoder, cache: ScoreCache, fetcher: Fetcher | None
+        self,
+        settings: Settings,
+        sources: Sequence[EvidenceSource],
+        decoder: Decoder,
+        cache: EvidenceCache,
+        fetcher: Fetcher | None,
     ) -> None:
         self.topics: tuple[str, ...] = (settings.topics.creatives, settings.topics.pages)
         self._settings = settings
         self._cache = cache
         self._decoder = decoder
         self._fetcher = fetcher
-        self._model = model
+        self._sources = {source.name: source for source in sources}
         self._threads = ThreadPoolExecutor(settings.worker.in_flight, thread_name_prefix="score")
 
     def submit(self, records: Sequence[Record]) -> "Future[Outputs]":
         return self._threads.submit(self._score, records)
 
     def is_ready(self) -> bool:
-        return not self._model.is_away()
+        return not any(source.is_away() for source in self._sources.values())
 
     def close(self) -> None:
         # First what the threads wait for: each of their batches may hold minutes of decoding.
-        for part in (self._model, self._decoder, self._fetcher):
+        for part in (*self._sources.values(), self._decoder, self._fetcher):
             if part is not None:
                 part.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
@@ -93,9 +102,9 @@ class ScoreStage:
             self._start_fetch(item)
         for item in items:
             self._take_bytes(item)
-        present = [item for item in items if item.sha256 is not None and item.failure is None]
+        present = [item for item in items if item.sha256 and item.failure is None]
         if present:
-            self._score_present(present)
+            self._examine(self._recall(present))
         return [[self._output(item)] for item in items]
 
     # -- bytes ----------------------------------------------------------------------------------
@@ -122,7 +131,7 @@ class ScoreStage:
             item.data = self._bytes(item)
             item.sha256 = hashlib.sha256(item.data).hexdigest()
         except ImageError as error:
-            _settle([item], failure=error)
+            _fail([item], error)
 
     def _bytes(self, item: _Item) -> bytes:
         assert item.incoming is not None  # noqa: S101 - narrows the type
@@ -136,57 +145,53 @@ class ScoreStage:
             raise ImageError(Status.TOO_LARGE, f"{len(data)} bytes; at most {self._settings.images.max_bytes}")
         return data
 
-    # -- scores ---------------------------------------------------------------------------------
+    # -- evidence -------------------------------------------------------------------------------
 
-    def _score_present(self, items: list[_Item]) -> None:
-        try:
-            self._recall(items)
-        except ModelError as error:
-            _settle(items, failure=_as_image_error(error))
-            return
-        self._examine([item for item in items if item.known is None])
+    def _recall(self, items: list[_Item]) -> Lacking:
+        """Give every item what is known of its bytes; what each source must still examine."""
+        lacking: Lacking = {}
+        for name, source in self._sources.items():
+            try:
+                stamp = source.stamp()
+            except ModelError as error:
+                _answer(items, failed_evidence(name, error))
+                continue
+            keys = {item.sha256: evidence_key(name, stamp, item.sha256) for item in items}
+            found = self._cache.get(keys.values())
+            for item in items:
+                if known := found.get(keys[item.sha256]):
+                    _remember(item, known)
+                else:
+                    lacking.setdefault(name, {}).setdefault(item.sha256, []).append(item)
+        return lacking
 
-    def _recall(self, items: list[_Item]) -> None:
-        """Look up what the model now served has scored before."""
-        spec: ModelSpec = self._model.spec()
-        keys = {item.sha256: cache_key(str(item.sha256), spec.stamp) for item in items}
-        found = self._cache.get(keys.values())
-        for item in items:
-            item.known = found.get(keys[item.sha256])
-            item.cached = item.known is not None
+    def _examine(self, lacking: Lacking) -> None:
+        """Decode once what any source lacks, and let each source examine what it lacks."""
+        decoded = self._decode(lacking)
+        for name, waiting in lacking.items():
+            ready = [sha256 for sha256 in waiting if sha256 in decoded]
+            answers = self._sources[name].examine([decoded[sha256] for sha256 in ready]) if ready else []
+            fresh = []
+            for sha256, evidence in zip(ready, answers, strict=True):
+                _answer(waiting[sha256], evidence, decoded[sha256])
+                if evidence.stamp is not None and evidence.status is Status.OK:
+                    fresh.append(_known(evidence, evidence.stamp, sha256, decoded[sha256]))
+            self._cache.put({known.key: known for known in fresh})
 
-    def _examine(self, items: list[_Item]) -> None:
-        """Decode and score; identical images in the batch once."""
-        groups: dict[str, list[_Item]] = {}
-        for item in items:
-            groups.setdefault(str(item.sha256), []).append(item)
-        decoding = {sha256: self._decoder.submit(group[0].data, sha256) for sha256, group in groups.items()}
+    def _decode(self, lacking: Lacking) -> dict[str, Views]:
+        """Identical images in the batch once. What cannot be decoded has failed, but for what is known of it."""
+        groups: dict[str, dict[int, _Item]] = {}
+        for waiting in lacking.values():
+            for sha256, items in waiting.items():
+                groups.setdefault(sha256, {}).update((id(item), item) for item in items)
+        pending = {sha: self._decoder.submit(next(iter(group.values())).data, sha) for sha, group in groups.items()}
         decoded: dict[str, Views] = {}
-        for sha256, future in decoding.items():
+        for sha256, future in pending.items():
             try:
                 decoded[sha256] = future.result()
             except ImageError as error:
-                _settle(groups[sha256], failure=error)
-        self._cache.put({known.key: known for known in self._classify(decoded, groups)})
-
-    def _classify(self, decoded: dict[str, Views], groups: dict[str, list[_Item]]) -> list[KnownScores]:
-        if not decoded:
-            return []
-        try:
-            answers = score_images(list(decoded.values()), self._model.score)
-        except ModelError as error:
-            for sha256 in decoded:
-                _settle(groups[sha256], failure=_as_image_error(error))
-            return []
-        fresh = []
-        for (sha256, views), answer in zip(decoded.items(), answers, strict=True):
-            if isinstance(answer, ImageError):
-                _settle(groups[sha256], failure=answer)
-                continue
-            known = _known_scores(sha256, views, answer)
-            _settle(groups[sha256], known=known)
-            fresh.append(known)
-        return fresh
+                _fail(groups[sha256].values(), error)
+        return decoded
 
     # -- results --------------------------------------------------------------------------------
 
@@ -196,54 +201,69 @@ class ScoreStage:
             error = item.reject or EventError("unparsed", "the event was not parsed")
             metrics.REJECTS.labels(self.name, error.reason).inc()
             return reject_output(topics.rejects, item.record, stage=self.name, reason=error.reason, detail=error.detail)
-        scored = _scored_event(item, item.incoming)
+        scored = _scored_event(item, item.incoming, self._sources)
         metrics.STATUSES.labels(scored.status.value).inc()
         return Output(topics.scores, scored.event_id.encode(), scored.model_dump_json().encode())
 
 
-def _settle(items: Iterable[_Item], *, known: KnownScores | None = None, failure: ImageError | None = None) -> None:
-    if failure is not None:
-        # Its frames hold the batch, and the batch holds it: megabytes would wait for the garbage collector.
-        failure.__traceback__ = None
+def _fail(items: Iterable[_Item], error: ImageError) -> None:
+    # Its frames hold the batch, and the batch holds it: megabytes would wait for the garbage collector.
+    error.__traceback__ = None
     for item in items:
-        item.known, item.failure = known, failure
+        item.failure = error
 
 
-def _scored_event(item: _Item, incoming: Incoming) -> ScoredEvent:
-    event, known, failure = incoming.event, item.known, item.failure
+def _answer(items: Iterable[_Item], evidence: Evidence, views: Views | None = None) -> None:
+    for item in items:
+        item.evidence[evidence.source] = evidence
+        if views is not None:
+            item.image, item.perceptual_hash = views.facts, views.perceptual_hash
+
+
+def _remember(item: _Item, known: KnownEvidence) -> None:
+    item.evidence[known.evidence.source] = known.evidence.model_copy(update={"cached": True})
+    item.image, item.perceptual_hash = known.image, known.perceptual_hash
+
+
+def _known(evidence: Evidence, stamp: ModelStamp, sha256: str, views: Views) -> KnownEvidence:
+    return KnownEvidence(
+        key=evidence_key(evidence.source, stamp, sha256),
+        evidence=evidence,
+        image=views.facts,
+        perceptual_hash=views.perceptual_hash,
+    )
+
+
+def _scored_event(item: _Item, incoming: Incoming, sources: Iterable[str]) -> ScoredEvent:
+    event = incoming.event
+    evidence = _evidence(item, sources)
+    status = item.failure.status if item.failure and not evidence else overall_status(evidence)
+    detail = item.failure.detail if item.failure and not evidence else evidence[0].detail
     return ScoredEvent(
         event_id=event.event_id,
         surface=event.surface,
         clients=event.clients,
         context=event.context,
         occurred_at=event.occurred_at,
-        status=failure.status if failure else Status.OK,
-        detail=failure.detail if failure else None,
-        content_sha256=item.sha256,
-        perceptual_hash=known.perceptual_hash if known else None,
-        image=known.image if known else None,
-        scores=known.scores if known else {},
-        uncertainty=known.uncertainty if known else None,
-        model=known.model if known else None,
-        cached=item.cached,
+        status=status,
+        detail=detail if status is not Status.OK else None,
+        content_sha256=item.sha256 or None,
+        perceptual_hash=item.perceptual_hash,
+        image=item.image,
+        evidence=evidence,
         scored_at=datetime.now(UTC),
     )
 
 
-def _known_scores(sha256: str, views: Views, answer: ImageScores) -> KnownScores:
-    return KnownScores(
-        key=cache_key(sha256, answer.spec.stamp),
-        model=answer.spec.stamp,
-        scores=answer.scores,
-        uncertainty=answer.uncertainty,
-        image=views.facts,
-        perceptual_hash=views.perceptual_hash,
-    )
-
-
-def _as_image_error(error: ModelError) -> ImageError:
-    status = Status.MODEL_REJECTED if isinstance(error, ModelRejected) else Status.MODEL_UNAVAILABLE
-    return ImageError(status, str(error))
+def _evidence(item: _Item, sources: Iterable[str]) -> tuple[Evidence, ...]:
+    """In the order of the sources. None where the image could not be decoded and nothing was known of it; where
+    one source's answer was known, the others' say why they have none."""
+    if item.failure is None:
+        return tuple(item.evidence[name] for name in sources)
+    if not any(each.status is Status.OK for each in item.evidence.values()):
+        return ()
+    failed = {"status": item.failure.status, "detail": item.failure.detail}
+    return tuple(item.evidence.get(name) or Evidence(source=name, **failed) for name in sources)
 
 
 def _read_below(root: Path | None, name: str, most: int) -> bytes:

@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from moderation.classifier import TritonClassifier
 from moderation.errors import ConfigurationError
 from moderation.events import ScoredEvent, Surface
-from stream.cache import ScoreCache
+from moderation.evidence.image_model import ImageModel
+from moderation.evidence.version_1 import read_scored_event
+from stream.cache import EvidenceCache
 from stream.kafka import Record, read_committed
 from stream.parse import EVENT_HEADER
 from stream.patience import PatientModel
@@ -24,7 +26,7 @@ def from_topic(settings: Settings, topic: str) -> Iterator[ScoredEvent]:
         if record is None or record.value is None:
             continue
         try:
-            yield ScoredEvent.model_validate_json(record.value)
+            yield read_scored_event(record.value)
         except ValidationError as error:
             place = f"{record.topic}[{record.partition}]@{record.offset}"
             raise ConfigurationError(f"{place}: not a scored event; is {topic} the topic of scores?") from error
@@ -45,7 +47,7 @@ def score_image(path: Path, surface: Surface, context: dict[str, object], settin
         stage.close()
     if outputs[0].topic != settings.topics.scores:
         raise ConfigurationError(f"the context is not valid: {outputs[0].value!r}")
-    return ScoredEvent.model_validate_json(outputs[0].value or b"")
+    return read_scored_event(outputs[0].value)
 
 
 def served_labels(triton: TritonSettings) -> tuple[str, ...]:
@@ -61,4 +63,6 @@ def _stage(settings: Settings) -> ScoreStage:
     triton = settings.triton.model_copy(update={"patience_s": 5.0})
     model = PatientModel(TritonClassifier(triton_address(triton)), triton)
     pool = decode_pool(settings, model.spec().size)
-    return ScoreStage(settings, model, pool, ScoreCache(CacheSettings(entries=0), RedisSettings()), None)
+    return ScoreStage(
+        settings, [ImageModel(model)], pool, EvidenceCache(CacheSettings(entries=0), RedisSettings()), None
+    )

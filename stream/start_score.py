@@ -6,8 +6,9 @@ import structlog
 
 from moderation.classifier import TritonAddress, TritonClassifier
 from moderation.errors import ConfigurationError
+from moderation.evidence.image_model import ImageModel
 from moderation.images import PREPROCESSING, Limits
-from stream.cache import RedisPoisonList, ScoreCache
+from stream.cache import EvidenceCache, RedisPoisonList
 from stream.decode.poison import FilePoisonList, NoPoison, PoisonList
 from stream.decode.pool import DecodePool
 from stream.fetch import Fetcher, FetchLimits
@@ -30,9 +31,9 @@ def run_score(settings: Settings) -> None:
     log.info("model found", **spec.stamp.model_dump(), labels=spec.labels, size=spec.size)
     stage = ScoreStage(
         settings,
-        model,
+        [ImageModel(model)],
         decode_pool(settings, spec.size),
-        ScoreCache(settings.cache, settings.redis),
+        EvidenceCache(settings.cache, settings.redis),
         make_fetcher(settings),
     )
     run_stage(settings, stage)

@@ -7,21 +7,24 @@ import pytest
 from redis import ConnectionError as RedisConnectionError
 
 from moderation.events import ImageFacts, ModelStamp, Status
+from moderation.evidence.source import evidence_key
 from stream import cache
-from stream.cache import KnownScores, RedisPoisonList, ScoreCache, cache_key
+from stream.cache import EvidenceCache, KnownEvidence, RedisPoisonList
 from stream.settings import CacheSettings, RedisSettings
+from tests.evidence import image_evidence
 
 STAMP = ModelStamp(name="m", version="1", preprocessing="p1", calibration="c1")
 SHA, PDQ = "ab" * 32, "cd" * 32
-KEY = cache_key(SHA, STAMP)
-KNOWN = KnownScores(
+KEY = evidence_key("image", STAMP, SHA)
+KNOWN = KnownEvidence(
     key=KEY,
-    model=STAMP,
-    scores={"violence": 0.5},
-    uncertainty=0.1,
+    evidence=image_evidence({"violence": 0.5}, stamp=STAMP),
     image=ImageFacts(format="PNG", width=1, height=1),
     perceptual_hash=PDQ,
 )
+
+
+ANSWER = KNOWN.evidence.model_dump(mode="json")
 
 
 class Shelf:
@@ -68,9 +71,9 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     return made
 
 
-def fresh() -> ScoreCache:
+def fresh() -> EvidenceCache:
     """A process that has just started."""
-    return ScoreCache(CacheSettings(), RedisSettings())
+    return EvidenceCache(CacheSettings(), RedisSettings())
 
 
 def test_what_one_process_stored_another_finds(shelf: Shelf) -> None:
@@ -87,10 +90,12 @@ def test_a_lie_is_a_miss(shelf: Shelf, lie: object) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"key": cache_key(SHA, STAMP.model_copy(update={"calibration": "c2"}))},
-        {"model": {**STAMP.model_dump(), "version": "2"}},
-        {"scores": {"violence": float("nan")}},
-        {"uncertainty": None},
+        {"key": evidence_key("image", STAMP.model_copy(update={"calibration": "c2"}), SHA)},
+        {"key": evidence_key("text", STAMP, SHA)},
+        {"evidence": {**ANSWER, "source": "text"}},
+        {"evidence": {**ANSWER, "stamp": {**STAMP.model_dump(), "version": "2"}}},
+        {"evidence": {**ANSWER, "stamp": None}},
+        {"evidence": {**ANSWER, "scores": {"violence": float("nan")}}},
         {"perceptual_hash": "no hash"},
     ],
 )

@@ -46,7 +46,7 @@ def test_imports_point_one_way(module: Path) -> None:
         assert not other
 
 
-KNOWN_TO_POLICY = {"policy", "documents", "labels", "events", "errors", "adtech", "normal", "sent"}
+KNOWN_TO_POLICY = {"policy", "documents", "labels", "events", "evidence", "wire", "errors", "adtech", "normal", "sent"}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from moderation.events import ImageEvent, Reject, ScoredEvent, Status, Surface
 from stream.cli.schema import CONTRACTS, field_table, schema, schema_text, with_tables
+from tests.evidence import image_evidence
 
 ROOT = Path(__file__).parent.parent
 APP = typer.Typer()
@@ -42,7 +43,8 @@ def test_each_schema_is_a_valid_schema() -> None:
 
 def test_what_the_code_writes_conforms_to_the_published_schema() -> None:
     now = datetime(2026, 1, 2, tzinfo=UTC)
-    scored = ScoredEvent(event_id="e", surface=Surface.PAGE, status=Status.OK, scores={"adult": 0.5}, scored_at=now)
+    known = (image_evidence({"adult": 0.5}),)
+    scored = ScoredEvent(event_id="e", surface=Surface.PAGE, status=Status.OK, evidence=known, scored_at=now)
     reject = Reject(
         topic="t", partition=0, offset=1, stage="score", reason="not_json", detail="", original_base64="",
         original_size=0, rejected_at=now,

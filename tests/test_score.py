@@ -1,7 +1,7 @@
 import gc
 import json
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 from moderation.classifier import ModelSpec, Scores
 from moderation.errors import ImageError, ModelError, ModelOverloaded, ModelRejected, ModelUnavailable
 from moderation.events import Reject, ScoredEvent, Status
+from moderation.evidence.image_model import ImageModel
+from moderation.evidence.source import EvidenceSource
+from moderation.evidence.version_1 import read_scored_event
 from moderation.images import Views, views
-from stream.cache import ScoreCache
+from stream.cache import EvidenceCache
 from stream.kafka import Record
 from stream.patience import PatientModel
 from stream.score import Fetcher, ScoreStage
 from stream.settings import CacheSettings, ImageSettings, RedisSettings, Settings, TritonSettings
+from tests.evidence import image_scores, is_cached
 from tests.fakes import FakeClassifier, FakeFetcher, InlineDecoder
 from tests.records import json_record, png, raw_record, record
 
@@ -32,13 +36,14 @@ def stage(
     decoder: InlineDecoder | None = None,
     fetcher: Fetcher | None = None,
     settings: Settings | None = None,
+    sources: Sequence[EvidenceSource] = (),
 ) -> Iterator[ScoreStage]:
     settings = settings or Settings(triton=TritonSettings(patience_s=0.2))
     made = ScoreStage(
         settings,
-        PatientModel(classifier or FakeClassifier(), settings.triton),
+        sources or [ImageModel(PatientModel(classifier or FakeClassifier(), settings.triton))],
         decoder or InlineDecoder(),
-        ScoreCache(CacheSettings(), RedisSettings()),
+        EvidenceCache(CacheSettings(), RedisSettings()),
         fetcher,
     )
     try:
@@ -51,14 +56,14 @@ def scored(made: ScoreStage, *records: Record) -> list[ScoredEvent]:
     outputs = made.submit(records).result(10)
     assert [len(each) for each in outputs] == [1] * len(records)
     assert all(each[0].topic == "scores" for each in outputs)
-    return [ScoredEvent.model_validate_json(each[0].value) for each in outputs]
+    return [read_scored_event(each[0].value) for each in outputs]
 
 
 def test_every_record_comes_out_in_its_place() -> None:
     with stage() as made:
         first, second = scored(made, json_record("a", png(RED)), raw_record(png(GREEN), "b"))
-    assert (first.event_id, first.scores) == ("a", {"violence": 1.0, "adult": 0.0, "political": 0.0})
-    assert (second.event_id, second.scores) == ("b", {"violence": 0.0, "adult": 1.0, "political": 0.0})
+    assert (first.event_id, image_scores(first)) == ("a", {"violence": 1.0, "adult": 0.0, "political": 0.0})
+    assert (second.event_id, image_scores(second)) == ("b", {"violence": 0.0, "adult": 1.0, "political": 0.0})
     assert first.status is Status.OK
     assert first.model is not None
     assert first.model.version == "1"
@@ -77,8 +82,8 @@ def test_known_scores_need_neither_decoder_nor_model() -> None:
     with stage(classifier, decoder) as made:
         (fresh,) = scored(made, json_record("a", png()))
         (known,) = scored(made, json_record("b", png()))
-    assert (fresh.cached, known.cached) == (False, True)
-    assert known.scores == fresh.scores
+    assert (is_cached(fresh), is_cached(known)) == (False, True)
+    assert image_scores(known) == image_scores(fresh)
     assert decoder.decoded == 1
 
 
@@ -89,7 +94,7 @@ def test_scores_of_another_model_version_are_not_reused() -> None:
         stamp = classifier.current.stamp.model_copy(update={"version": "2"})
         classifier.current = type(classifier.current)(stamp, classifier.current.labels, classifier.current.size)
         (again,) = scored(made, json_record("b", png()))
-    assert not again.cached
+    assert not is_cached(again)
     assert again.model == stamp
 
 
@@ -101,7 +106,7 @@ def test_an_image_that_cannot_be_judged_costs_nobody_else() -> None:
     assert good.status is Status.OK
     assert bad.status is Status.DECODE_UNSUPPORTED
     assert bad.detail
-    assert bad.scores == {}
+    assert image_scores(bad) == {}
     assert empty.status is not Status.OK
 
 
@@ -124,14 +129,15 @@ def test_an_absent_model_is_waited_for(passing: ModelError) -> None:
 def test_when_patience_ends_the_event_says_so() -> None:
     classifier = FakeClassifier([ModelUnavailable("gone") for _ in range(1000)])
     classifier.ready = False
-    with stage(classifier) as made:
+    model = PatientModel(classifier, TritonSettings(patience_s=0.2))
+    with stage(sources=[ImageModel(model)]) as made:
         (event,) = scored(made, json_record("a", png()))
         assert event.status is Status.MODEL_UNAVAILABLE
-        assert event.scores == {}
+        assert image_scores(event) == {}
         assert not made.is_ready()
         classifier.ready = True
         classifier.failures.clear()
-        made._model._last_probe = 0.0
+        model._last_probe = 0.0
         assert made.is_ready()
 
 
@@ -155,7 +161,7 @@ def test_urls_are_fetched_where_that_is_on() -> None:
     }
     with stage(fetcher=FakeFetcher(pages)) as made:
         good, late = scored(made, *(json_record(url[-1], image={"url": url}) for url in pages))
-    assert good.scores["violence"] == 1.0
+    assert image_scores(good)["violence"] == 1.0
     assert late.status is Status.FETCH_TIMEOUT
 
 
@@ -193,7 +199,7 @@ def test_all_views_count_and_the_worst_decides() -> None:
         (event,) = scored(made, json_record("a", tall))
     assert event.image is not None
     assert event.image.views > 1
-    assert event.scores["violence"] == 1.0
+    assert image_scores(event)["violence"] == 1.0
 
 
 def test_nothing_private_reaches_the_scores_topic() -> None:
@@ -229,10 +235,10 @@ def test_a_score_that_is_no_number_is_never_taken_for_a_low_one(output: str, val
 
     with stage(Overflowing()) as made:
         bad, good = scored(made, json_record("a", png(RED)), json_record("b", png(GREEN)))
-        assert (bad.status, bad.scores) == (Status.MODEL_REJECTED, {})
+        assert (bad.status, image_scores(bad)) == (Status.MODEL_REJECTED, {})
         assert good.status is Status.OK
-        assert scored(made, json_record("c", png(GREEN)))[0].cached
-        assert not scored(made, json_record("d", png(RED)))[0].cached
+        assert is_cached(scored(made, json_record("c", png(GREEN)))[0])
+        assert not is_cached(scored(made, json_record("d", png(RED)))[0])
 
 
 def test_a_model_that_is_away_before_the_look_up_gives_every_event_its_status() -> None:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from moderation.classifier import Scores, TritonAddress, TritonClassifier
 from moderation.errors import ImageError, ModelOverloaded, ModelUnavailable, ModelUnreadable
 from moderation.events import Status
+from moderation.evidence.view_scores import score_images
 from moderation.images import views
 from stream.patience import PatientModel
 from stream.settings import TritonSettings
-from stream.view_scores import score_images
 from tests.fakes import FakeClassifier
 from tests.records import png
 from tests.unreadable_model import NO_PROBABILITIES, SIZE, UNREADABLE, ModelServer, Outputs, serving, well
@@ -98,6 +98,6 @@ def test_a_request_that_never_comes_back_is_given_up(monkeypatch: pytest.MonkeyP
         def submit(self, images: NDArray[np.uint8], timeout_s: float) -> "Future[Scores]":
             return Future()
 
-    monkeypatch.setattr("stream.view_scores.ANSWER_GRACE_S", 0.1)
+    monkeypatch.setattr("moderation.evidence.view_scores.ANSWER_GRACE_S", 0.1)
     with pytest.raises(ModelOverloaded, match=r"no answer within 0\.3 s"):
         PatientModel(Silent(), TritonSettings(patience_s=0.2, timeout_s=0.2)).score(IMAGES)

@@ -82,6 +82,12 @@ class Label:
     def parent(self) -> str | None:
         return self.name.rpartition(".")[0] or None
 
+    @property
+    def wholes(self) -> tuple[str, ...]:
+        """What it is a part of: its parent, and the parent's parent."""
+        words = self.name.split(".")
+        return tuple(".".join(words[:count]) for count in range(len(words) - 1, 0, -1))
+
 
 @dataclass(frozen=True, eq=False)
 class LabelCatalogue:
@@ -104,6 +110,16 @@ class LabelCatalogue:
     @cached_property
     def by_name(self) -> Mapping[str, Label]:
         return {label.name: label for label in self.labels}
+
+    @cached_property
+    def joinings(self) -> tuple[tuple[str, tuple[str, ...], Joining], ...]:
+        """Of every label its name, its sources and how they are joined."""
+        return tuple((label.name, label.sources, label.joining) for label in self.labels)
+
+    @cached_property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """Every part with each label that it is a part of, the innermost parts first."""
+        return tuple((label.name, whole) for label in reversed(self.labels) for whole in label.wholes)
 
     @cached_property
     def top_names(self) -> tuple[str, ...]:

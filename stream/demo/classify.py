@@ -11,10 +11,10 @@ from typing import Final
 from moderation.classifier import Classifier
 from moderation.errors import ConfigurationError, ImageError, ModelRejected
 from moderation.events import ImageFacts, ModelStamp, Status
+from moderation.evidence.view_scores import ImageScores, request_scores, score_images
 from moderation.images import Limits, Views
 from stream.demo.outgoing import regular_files
 from stream.score import Decoder
-from stream.view_scores import ImageScores, request_scores, score_images
 
 FILES_AT_A_TIME: Final = 16
 CHUNKS_AHEAD: Final = 2

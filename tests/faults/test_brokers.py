@@ -117,7 +117,7 @@ def test_a_decision_too_large_for_its_topic_costs_only_its_own_event(run: Run) -
 def test_what_an_upstream_transaction_aborted_is_never_decided(run: Run) -> None:
     def ghost(number: int) -> Output:
         event = ScoredEvent.model_validate(
-            {"event_id": f"ghost-{number}", "surface": "page", "clients": CLIENTS, "status": "TIMEOUT",
+            {"event_id": f"ghost-{number}", "surface": "page", "clients": CLIENTS, "status": "TIMEOUT", "evidence": [],
              "scored_at": "2026-01-01T00:00:00Z"}
         )  # fmt: skip
         return Output(run.settings.topics.scores, b"ghost", event.model_dump_json().encode())

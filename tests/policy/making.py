@@ -6,12 +6,13 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from moderation.events import AdContext, Decision, ModelStamp, ScoredEvent, Status, Surface
+from moderation.events import AdContext, Decision, ScoredEvent, Status, Surface
 from moderation.policy import PolicySet, load
 from tests.catalogue import LABELS
+from tests.evidence import STAMP, image_evidence
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-MODEL = ModelStamp(name="brand_safety", version="3", preprocessing="squash-area-1", calibration="c1")
+MODEL = STAMP
 CLEAN: Mapping[str, float] = dict.fromkeys(LABELS, 0.01)
 SHA = "ab" * 32
 
@@ -40,13 +41,11 @@ def event(event_id: str = "e1", scores: Mapping[str, float | None] | None = None
         "context": {**changes.pop("context", {}), **named},
         "status": Status.OK,
         "content_sha256": SHA,
-        "scores": {label: score for label, score in {**CLEAN, **(scores or {})}.items() if score is not None},
-        "uncertainty": 0.1,
-        "model": MODEL,
         "scored_at": NOW,
     }
-    if changes.get("status", Status.OK) is not Status.OK:
-        values |= {"scores": {}, "uncertainty": None, "model": None}
+    found = {label: score for label, score in {**CLEAN, **(scores or {})}.items() if score is not None}
+    image = image_evidence(found, uncertainty=changes.pop("uncertainty", 0.1), stamp=MODEL)
+    values["evidence"] = (image,) if changes.get("status", Status.OK) is Status.OK else ()
     return ScoredEvent.model_validate({**values, **changes})
 
 

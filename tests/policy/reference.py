@@ -4,7 +4,7 @@ Knows what the property tests draw: one file per client, no inheritance. Gives t
 rules that fire.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,8 +19,8 @@ TIERS: Mapping[str, Mapping[str, tuple[float, float | None]]] = {
 ANNOUNCED = {"violence.blood", "adult.explicit", "adult.suggestive", "political.protest", "political.campaign"}
 ANNOUNCED |= {"political.symbol"}
 RANK = {"allow": 0, "review": 1, "block": 2}
-EXPRESSIONS = {
-    "scores.violence >= 0.3": lambda e: e.scores["violence"] >= 0.3,
+EXPRESSIONS: Mapping[str, Callable[[ScoredEvent], bool]] = {
+    "scores.violence >= 0.3": lambda e: scores_of(e)["violence"] >= 0.3,
     'country == "NO" && surface == "page"': lambda e: e.context.country == "NO" and e.surface == "page",
     'cat[0] == "386"': lambda e: e.context.cat[0] == "386",
 }
@@ -47,6 +47,13 @@ def thresholds(
     return {key: (rule, number) for key, (rule, number) in found.items() if number is not None}
 
 
+def scores_of(event: ScoredEvent) -> dict[str, float]:
+    """The image model's scores; a label is at least its largest part."""
+    scores = {label: score for each in event.evidence if each.source == "image" for label, score in each.scores.items()}
+    parts = {label: [s for part, s in scores.items() if part.startswith(f"{label}.")] for label in scores}
+    return {label: max(score, *parts[label], 0.0) for label, score in scores.items()}
+
+
 def decide(policy: Mapping[str, Any], event: ScoredEvent, now: datetime) -> tuple[str, list[str]]:
     """The verdict and, sorted, every rule that fires."""
     examined = event.status.value == "OK"
@@ -58,7 +65,7 @@ def decide(policy: Mapping[str, Any], event: ScoredEvent, now: datetime) -> tupl
     if examined:
         limits = thresholds(policy, event.surface.value, event.context.country)
         for (label, verdict), (rule, number) in limits.items():
-            if label in event.scores and event.scores[label] >= number:
+            if scores_of(event).get(label, -1.0) >= number:
                 fired.append((rule, verdict, "political" if label.startswith("political") else "score"))
         limit = policy.get("uncertainty", "never")
         if limit != "never" and (event.uncertainty is None or event.uncertainty >= limit):
@@ -87,8 +94,12 @@ def _guards(policy: Mapping[str, Any], event: ScoredEvent, now: datetime, examin
         named = {label for label, _ in thresholds(policy, event.surface.value, event.context.country)}
         if _political_threshold(policy, event) is not None:
             named.add("political")
-        missing = [label for label in named - ANNOUNCED if label not in event.scores]
-        fired += [("on_missing_label", policy.get("on_missing_label", "review"), "") for _ in missing]
+        missing = [label for label in named - ANNOUNCED if label not in scores_of(event)]
+        failed = [each.status.value for each in event.evidence if each.source == "image" and each.status.value != "OK"]
+        if missing and failed:
+            fired.append((f"on_error.{failed[0]}", policy.get("on_error", "review"), ""))
+        else:
+            fired += [("on_missing_label", policy.get("on_missing_label", "review"), "") for _ in missing]
         if "max_score_age_days" in policy and now - event.scored_at > timedelta(days=policy["max_score_age_days"]):
             fired.append(("on_expired.scores", policy.get("on_expired", "review"), ""))
     if "valid_until" in policy and now > _end(policy["valid_until"]):
@@ -155,7 +166,7 @@ def _political(
     declared = bool(context.declared_political) or (context.cattax == 8 and "1474" in context.cat)
     doubtful = not declared and bool(context.cat)  # 386 is no id of cattax 8, and neither is one of cattax 1
     threshold = _political_threshold(policy, event)
-    seen = examined and threshold is not None and event.scores.get("political", -1.0) >= threshold
+    seen = examined and threshold is not None and scores_of(event).get("political", -1.0) >= threshold
     local = political.get("countries", {}).get(context.country or "", {})
     says = {
         "declared": local.get("declared", political.get("declared", "allow")),

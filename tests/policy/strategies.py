@@ -7,11 +7,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from moderation.events import ScoredEvent, Status
+from moderation.events import Evidence, ScoredEvent, Status
 from moderation.policy import PolicySet, examine_text
 from tests.catalogue import LABELS, TOP_LABELS
+from tests.evidence import evidence as make_evidence
+from tests.evidence import image_evidence
 from tests.policy import reference
-from tests.policy.making import MODEL, NOW
+from tests.policy.making import NOW
 
 CLIENTS = ("acme", "bravo", "coda")
 COUNTRIES = ("NO", "DE")
@@ -108,6 +110,15 @@ scores = st.dictionaries(
 
 
 @st.composite
+def evidence(draw: st.DrawFn, found: dict[str, float]) -> list[Evidence]:
+    """The image model, which may have failed, and a source that no label lists."""
+    image = image_evidence(found, uncertainty=draw(st.one_of(st.none(), st.floats(0, 1))))
+    failed = image_evidence(status=draw(st.sampled_from([Status.MODEL_UNAVAILABLE, Status.MODEL_REJECTED])))
+    other = make_evidence("text", draw(scores))
+    return draw(st.sampled_from([[image], [image], [image, other], [failed, other]]))
+
+
+@st.composite
 def events(draw: st.DrawFn) -> ScoredEvent:
     status = draw(st.one_of(st.just(Status.OK), st.sampled_from(Status)))
     found = {**dict.fromkeys(LABELS, 0.1), **draw(scores)}
@@ -124,9 +135,7 @@ def events(draw: st.DrawFn) -> ScoredEvent:
             "status": status,
             "perceptual_hash": draw(st.sampled_from([None, "f" * 64, "0" * 7 + "8" + "f" * 56, "0" * 64])),
             "content_sha256": draw(st.sampled_from([None, *SHAS, "c" * 64])),
-            "scores": found if status is Status.OK else {},
-            "uncertainty": draw(st.one_of(st.none(), st.floats(0, 1))) if status is Status.OK else None,
-            "model": MODEL,
+            "evidence": draw(evidence(found)) if status is Status.OK else [],
             "scored_at": NOW - timedelta(days=draw(st.integers(0, 60))),
         }
     )

@@ -23,7 +23,7 @@ from moderation.policy.engine.rules.kind import Prefilter, RuleKind
 from moderation.policy.engine.rules.registry import RULES, RuleRegistry
 from moderation.policy.tools.cases import run_cases
 from moderation.policy.tools.explain import explain
-from tests.catalogue import LABELS
+from tests.catalogue import CATALOGUE, LABELS
 from tests.policy import strategies
 from tests.policy.making import NOW, SHA, decide, event, loaded, rules, write
 
@@ -35,6 +35,7 @@ BLACKOUTS = {"vote": {"countries": ["NO"], "from": "2026-11-20", "until": "2026-
 
 POLICIES_OF: Mapping[str, st.SearchStrategy[Written]] = {
     "NotExamined": st.fixed_dictionaries({"on_error": strategies.answers}),
+    "FailedSources": st.fixed_dictionaries({"suitability": st.just("low"), "on_error": strategies.answers}),
     "MissingLabels": st.fixed_dictionaries(
         {"thresholds": st.just({"violence": {"block": 0.9}, "adult": {"block": 1}})}
     ),
@@ -86,7 +87,7 @@ def find_firing(
     """The pairs in which a kind gives a reason, asked without any pre-filter."""
     for row, policy in enumerate(policies):
         for index, each in enumerate(batch):
-            if list(kind.fire(policy, Facts(each, now))):
+            if list(kind.fire(policy, Facts(each, now, CATALOGUE))):
                 yield index, row
 
 
@@ -95,7 +96,7 @@ def find_forgotten(
 ) -> list[tuple[int, int]]:
     """The pairs in which a kind would give a reason, and that its pre-filter leaves out."""
     arrays = PolicyArrays(policies, LABELS)
-    asked = Batch([Facts(each, now) for each in batch], arrays)
+    asked = Batch([Facts(each, now, CATALOGUE) for each in batch], arrays)
     mask = np.broadcast_to(kind.prefilter(arrays)(asked), asked.shape)
     return [pair for pair in find_firing(kind, policies, batch, now) if not mask[pair]]
 
@@ -123,7 +124,7 @@ def assert_decided_unfiltered(policies: PolicySet, batch: list[ScoredEvent], now
         for decision in decisions:
             policy = policies.policy(decision.client)
             if policy is not None:
-                judgement = judge(policy, Facts(each, now), RULES.kinds)
+                judgement = judge(policy, Facts(each, now, CATALOGUE), RULES.kinds)
                 assert (decision.verdict, decision.reasons, decision.audit_sample) == judgement
 
 
@@ -133,7 +134,7 @@ def test_reasons_are_named_as_their_kind_says() -> None:
     def check(written: Written, each: ScoredEvent, now: datetime) -> None:
         (policy,) = strategies.compiled({"acme": written}).policies
         for kind in RULES.kinds:
-            for reason in kind.fire(policy, Facts(each, now)):
+            for reason in kind.fire(policy, Facts(each, now, CATALOGUE)):
                 assert any(f"{reason.rule}.".startswith(f"{prefix}.") for prefix in kind.prefixes)
 
     check()

@@ -22,6 +22,7 @@ def recording(count: int = 400, seed: int = 7) -> tuple[list[ScoredEvent], list[
             label: round(chance.betavariate(6, 2) if holds[top_label(label)] else chance.betavariate(1, 12), 3)
             for label in LABELS
         }
+        scores = {label: min(score, scores[top_label(label)]) for label, score in scores.items()}
         status = Status.FETCH_FAILED if chance.random() < 0.03 else Status.OK
         context = {"crid": f"c{number % 9}", "impressions": chance.choice([None, 10, 1000, 50_000])}
         surface = chance.choice(list(Surface))

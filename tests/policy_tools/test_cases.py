@@ -9,6 +9,7 @@ from moderation.events import Status, Surface
 from moderation.policy import EffectivePolicy, PolicySet, load
 from moderation.policy.tools.cases import Case, Given, PolicyResult, read_cases, run_cases, scored_event
 from tests.catalogue import CATALOGUE, LABELS
+from tests.evidence import image_scores
 from tests.policy.making import NOW
 
 KNOWN = {"labels": CATALOGUE}
@@ -136,14 +137,14 @@ def test_a_case_wins_over_the_defaults_key_by_key(folder: Path) -> None:
     case = Case.model_validate(own, context=KNOWN)
     event = scored_event(policy, defaults, case, datetime(2026, 1, 1, tzinfo=UTC))
     assert (event.surface, event.context.country, event.context.seat) == (Surface.PAGE, "FR", "1")
-    assert event.scores == {**dict.fromkeys(LABELS, 0.5), "adult": 0.9}
+    assert image_scores(event) == {**dict.fromkeys(LABELS, 0.5), "adult": 0.9}
     assert event.clients == ("acme",)
 
 
 def test_what_was_not_examined_has_no_scores(folder: Path) -> None:
     case = Case.model_validate({"name": "x", "status": "TIMEOUT", "expect": "review"})
     event = scored_event(of(load(POLICIES)), Given.model_validate({"scores": {"other": 0.5}}, context=KNOWN), case, NOW)
-    assert (event.status, event.scores, event.uncertainty, event.model) == (Status.TIMEOUT, {}, None, None)
+    assert (event.status, image_scores(event), event.uncertainty, event.model) == (Status.TIMEOUT, {}, None, None)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from moderation.policy.tools.diff import EXAMPLES, Campaign, difference
 from moderation.policy.tools.diff_words import changes, headline, per_day
 from moderation.policy.tools.heaviest import Heaviest
 from moderation.policy.tools.overlay import client_of, examine_overlaid
+from tests.evidence import image_scores
 from tests.policy.making import NOW, event
 from tests.policy_tools.recordings import recording
 
@@ -28,7 +29,7 @@ class Cut:
         return [[self._decision(each, now)] for each in events]
 
     def _decision(self, each: ScoredEvent, now: datetime) -> Decision:
-        blocked = each.scores["adult"] >= self.cut
+        blocked = image_scores(each)["adult"] >= self.cut
         passing = f"adult < {self.cut}"
         reasons = (Reason(rule="cut", verdict=Verdict.BLOCK, would_pass=passing),) if blocked else ()
         return Decision(
@@ -36,6 +37,7 @@ class Cut:
             event_id=each.event_id,
             client=self.client,
             surface=each.surface,
+            scores=image_scores(each),
             verdict=Verdict.BLOCK if blocked else Verdict.ALLOW,
             reasons=reasons,
             status=each.status,
@@ -72,7 +74,7 @@ def test_flips_are_counted_by_rule_and_weighed_by_impressions() -> None:
 
 def test_the_way_back_is_the_same_with_sides_changed() -> None:
     events = recording()[0]
-    events = [each for each in events if each.scores]
+    events = [each for each in events if image_scores(each)]
     there, back = (difference(Cut(a), Cut(b), events, NOW) for a, b in ((0.3, 0.6), (0.6, 0.3)))
     assert there.flipped == back.flipped
     assert {(f.before, f.after) for f in there.flips} == {("block", "allow")}

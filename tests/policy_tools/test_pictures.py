@@ -34,7 +34,7 @@ def sha(data: bytes) -> str:
 
 
 def shown(event_id: str = "e1", **extras: str) -> Shown:
-    found = show(event(event_id, content_sha256=extras.pop("sha", None)))
+    found = show(event(event_id, content_sha256=extras.pop("sha", None)), {})
     return Shown(**{**{name: getattr(found, name) for name in Shown.__slots__}, **extras})
 
 

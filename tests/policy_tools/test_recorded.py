@@ -14,6 +14,8 @@ from moderation.policy.tools.showcase import show
 from tests.policy.making import event
 from tests.policy_tools.recordings import write_scores
 
+WRONG = event("x").model_dump_json().replace('"adult":0.01', '"adult":80')
+
 
 @pytest.mark.parametrize("name", ["scores.jsonl", "scores.jsonl.gz"])
 def test_a_recording_reads_back_as_it_was_written(tmp_path: Path, name: str) -> None:
@@ -45,7 +47,10 @@ def test_progress_adds_up_to_the_size_of_the_file(tmp_path: Path) -> None:
     [
         ("not json", "2: not a scored event: Invalid JSON"),
         ('{"event_id": "x"}', "2: not a scored event: surface: Field required"),
-        (event("x").model_dump_json().replace('"adult":0.01', '"adult":80'), "2: not a scored event: scores.adult:"),
+        (
+            event("x").model_dump_json().replace('"adult":0.01', '"adult":80'),
+            "2: not a scored event: evidence.0.scores.adult:",
+        ),
     ],
 )
 def test_a_line_that_is_no_scored_event_is_refused_at_its_place(tmp_path: Path, line: str, said: str) -> None:
@@ -80,7 +85,7 @@ def test_a_recording_may_say_where_its_pictures_are(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
     extras = ['"image_url":"https://cdn.example/a.png"', '"url":"https://cdn.example/b.png"', '"file":"c.png"']
     path.write_text("".join(line[:-1] + f",{extra}}}\n" for extra in extras), "utf-8")
-    shown = [show(each) for each in scored_events(path)]
+    shown = [show(each, {}) for each in scored_events(path)]
     assert [(each.image_url, each.file) for each in shown] == [
         ("https://cdn.example/a.png", None),
         ("https://cdn.example/b.png", None),

@@ -13,6 +13,7 @@ from moderation.policy.tools.html_report import backtest_html, diff_html
 from moderation.policy.tools.svg_charts import Mark, Series, chart, stacked
 from moderation.policy.tools.truth_table import read_truths
 from tests.catalogue import CATALOGUE
+from tests.evidence import image_scores
 from tests.policy.making import NOW, event
 from tests.policy_tools.recordings import recording
 from tests.policy_tools.test_diff import Cut
@@ -55,7 +56,7 @@ def reports(folder: Path) -> dict[str, str]:
     policy = policies.policy("acme")
     assert policy
     events = recording()[0]
-    found = difference(Cut(0.8), Cut(0.4), [each for each in events if each.scores], NOW)
+    found = difference(Cut(0.8), Cut(0.4), [each for each in events if image_scores(each)], NOW)
     cuts = {"adult": {"review": 0.4, "block": 0.7}, "violence": {"block": float("inf")}}
     tested = backtest(policy, events, read_truths(Path("labels.csv"), CATALOGUE), NOW, cuts=cuts)
     return {

@@ -197,7 +197,7 @@ def test_a_right_that_is_missing_is_named(
     create_topics(kafka, [*topics.every(), "denied-topic", scores], partitions=2)
     _deny(kafka, *right)
     unseen = ScoredEvent.model_validate(
-        {"event_id": "e1", "surface": "page", "clients": ["acme"], "status": "TIMEOUT",
+        {"event_id": "e1", "surface": "page", "clients": ["acme"], "status": "TIMEOUT", "evidence": [],
          "scored_at": "2026-01-01T00:00:00Z"}
     )  # fmt: skip
     produce_all(kafka, [Output(scores, b"e1", unseen.model_dump_json().encode())])

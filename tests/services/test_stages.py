@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from moderation.events import Decision, Reject, ScoredEvent, Status, Surface, Verdict
+from moderation.events import Decision, Reject, Status, Surface, Verdict
+from moderation.evidence.version_1 import read_scored_event
 from stream.kafka import Output, Record, produce_all, read_committed
 from stream.parse import EVENT_HEADER
 from stream.sandbox import Sandbox
 from stream.sandbox.part import free_port
 from stream.settings import Settings, TopicSettings, read_settings
+from tests.evidence import is_cached
 from tests.records import event_json, json_record, png, raw_record
 
 pytestmark = pytest.mark.services
@@ -168,7 +170,7 @@ def test_scores_outlive_the_worker_in_redis(deployment: Deployment) -> None:
     deployment.start("score")
     deployment.send(json_record("b", png((181, 7, 9))))
     records = deployment.wait_for([deployment.topics.scores], 2)
-    cached = {s.event_id: s.cached for s in (ScoredEvent.model_validate_json(r.value or b"") for r in records)}
+    cached = {s.event_id: is_cached(s) for s in (read_scored_event(r.value or b"") for r in records)}
     assert cached == {"a": False, "b": True}
 
 

@@ -5,14 +5,14 @@ its threshold fires here exactly as it does in `judge`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.events import ScoredEvent, Surface, Verdict
+from moderation.events import Surface, Verdict
 from moderation.policy.compile.effective import EffectivePolicy
 
 Mask = NDArray[np.bool_]
@@ -135,10 +135,10 @@ class PolicyArrays:
         return self._scale.ranks(scores)
 
 
-def score_matrix(events: Sequence[ScoredEvent], labels: Sequence[str]) -> Floats:
-    """`[B,L] float64`, NaN where a label was not scored; labels unknown here are left out."""
-    rows = [[event.scores.get(label, math.nan) for label in labels] for event in events]
-    return np.array(rows, np.float64).reshape(len(events), len(labels))
+def score_matrix(scores: Sequence[Mapping[str, float]], labels: Sequence[str]) -> Floats:
+    """Joined scores of each event → `[B,L] float64`, NaN where a label was not scored."""
+    rows = [[each.get(label, math.nan) for label in labels] for each in scores]
+    return np.array(rows, np.float64).reshape(len(scores), len(labels))
 
 
 def _thresholds(policies: Sequence[EffectivePolicy], surface: Surface, country: str | None, scale: Scale) -> Thresholds:

@@ -27,13 +27,22 @@ class Batch:
     @cached_property
     def scores(self) -> Floats:
         """`[B,L] float64`, NaN where a label was not scored."""
-        return score_matrix([facts.event for facts in self.facts], self.arrays.labels)
+        return score_matrix([facts.scores for facts in self.facts], self.arrays.labels)
 
     @cached_property
     def scored(self) -> Mask:
         """`[B,L] bool`: which labels were scored."""
         scored: Mask = ~np.isnan(self.scores)
         return scored
+
+    @cached_property
+    def missing(self) -> Mask:
+        """`[B,P] bool`: pairs in which a label that the policy names has no score."""
+        missing = self.no_pair()
+        for thresholds, indices in self.places:
+            for index in indices:
+                missing[index] = thresholds.missing(self.scored[index])
+        return missing
 
     @cached_property
     def ranks(self) -> Ranks:

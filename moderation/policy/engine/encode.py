@@ -8,7 +8,6 @@ import hashlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +19,8 @@ from moderation.events import (
     SCHEMA_VERSION,
     AdtechTerms,
     Decision,
+    Evidence,
+    EvidenceSummary,
     PolicyStamp,
     Reason,
     ScoredEvent,
@@ -27,8 +28,8 @@ from moderation.events import (
     Status,
     Verdict,
 )
-from moderation.labels import LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
+from moderation.policy.engine.facts import Facts
 from moderation.policy.engine.judge import Judged, Judgement
 
 _DECISION_FIELDS: Final = frozenset(Decision.model_fields)
@@ -79,20 +80,12 @@ class EventWording:
     facts, statement and ad-tech terms, flags, times. The event's pieces are written once.
     """
 
-    def __init__(
-        self,
-        event: ScoredEvent,
-        now: datetime,
-        labels: LabelCatalogue,
-        *,
-        redecision: bool = False,
-        name_family: Callable[[str], str] = str,
-    ) -> None:
+    def __init__(self, facts: Facts, *, redecision: bool = False, name_family: Callable[[str], str] = str) -> None:
         """name_family: a rule's name → the name under which the ad-tech table knows it."""
-        self._event = event
-        self._labels = labels
+        self._event = event = facts.event
+        self._facts = facts
         self._name_family = name_family
-        self._now = now
+        self._now = facts.now
         self._redecision = redecision
         self._id_prefix = hashlib.sha1(
             DECISION_NAMESPACE.bytes + f"{event.event_id}\x1f".encode(), usedforsecurity=False
@@ -113,11 +106,7 @@ class EventWording:
             "reasons": reasons,
             "status": event.status,
             "policy": policy.stamp,
-            "model": event.model,
-            "content_sha256": event.content_sha256,
-            "scores": event.scores,
-            "uncertainty": event.uncertainty,
-            "context": event.context,
+            **self._shared,
             "statement": _statement(verdict, reasons, policy.name, told.facts, event),
             "adtech": told.adtech,
             "redecision": self._redecision,
@@ -174,7 +163,7 @@ class EventWording:
             event.surface,
             event.status,
             event.context,
-            labels=self._labels,
+            labels=self._facts.labels,
             audit_sample=sampled,
             name_family=self._name_family,
         )
@@ -197,10 +186,21 @@ class EventWording:
         return b'","event_id":%s,"client":' % to_json(self._event.event_id)
 
     @cached_property
+    def _shared(self) -> dict[str, Any]:
+        """What every decision repeats of the event, in the order of `Decision`."""
+        event = self._event
+        return {
+            "model": event.model,
+            "evidence": tuple(_summary(each) for each in event.evidence),
+            "content_sha256": event.content_sha256,
+            "scores": self._facts.scores,
+            "uncertainty": event.uncertainty,
+            "context": event.context,
+        }
+
+    @cached_property
     def _facts_json(self) -> bytes:
-        names = ("model", "content_sha256", "scores", "uncertainty", "context")
-        facts = {name: getattr(self._event, name) for name in names}
-        return b"," + to_json(facts)[1:-1] + b',"statement":'
+        return b"," + to_json(self._shared)[1:-1] + b',"statement":'
 
     @cached_property
     def _times_json(self) -> bytes:
@@ -218,6 +218,11 @@ class _Told(NamedTuple):
     tails: tuple[bytes, bytes]
     """From the ad-tech terms to the end, for a live and for a shadow policy."""
     verdict_json: bytes
+
+
+def _summary(evidence: Evidence) -> EvidenceSummary:
+    stamp = evidence.stamp.text if evidence.stamp else None
+    return EvidenceSummary.model_construct(source=evidence.source, stamp=stamp, status=evidence.status)
 
 
 def _dashed(identity: bytes) -> str:

@@ -6,7 +6,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from moderation.events import Reason, ScoredEvent, Status, one_line
+from moderation.events import Evidence, Reason, ScoredEvent, Status, one_line
+from moderation.evidence.joining import Joined, join_scores
+from moderation.labels import LabelCatalogue
 from moderation.normal import Incomparable, NormalContext, normal
 from moderation.normal.context import IDS
 from moderation.policy.compile.effective import EffectivePolicy
@@ -15,10 +17,11 @@ from moderation.policy.language import expressions
 
 @dataclass
 class Facts:
-    """What judging needs of an event. `country` is alpha-2; `now` is the decision's clock."""
+    """What judging needs of an event. `country` is alpha-2; `now` is the decision's clock; `labels` joins scores."""
 
     event: ScoredEvent
     now: datetime
+    labels: LabelCatalogue
     with_campaigns: frozenset[str] = frozenset()
     """Clients that have a policy for one of their campaigns."""
     reasons: dict[tuple[str, float], Reason] = field(default_factory=dict)
@@ -35,6 +38,30 @@ class Facts:
     def normal(self) -> NormalContext:
         """The event's values as they are compared."""
         return normal(self.event.context)
+
+    @cached_property
+    def joined(self) -> Joined:
+        return join_scores(self.labels, self.event.evidence)
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """One number per label, joined from all sources; an absent label is missing."""
+        return self.joined.scores
+
+    @cached_property
+    def failed_sources(self) -> tuple[Evidence, ...]:
+        """The sources that were asked and could not answer."""
+        return tuple(each for each in self.event.evidence if each.status is not Status.OK)
+
+    def find_failed_source(self, label: str) -> Evidence | None:
+        """A source that may score the label and could not answer."""
+        sources = self.labels.by_name[label].sources
+        return next((each for each in self.failed_sources if each.source in sources), None)
+
+    def measure(self, label: str) -> dict[str, Any]:
+        """A label's number and where it came from, as fields of a reason."""
+        source, part = self.joined.origin(label)
+        return {"label": label, "score": self.scores[label], "source": source, "part": part}
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -86,7 +113,7 @@ def _cel_values(facts: Facts) -> dict[str, Any]:
         "page_url": context.page.url if context.page else "",
         "domain": context.own_domain[0] if context.own_domain else "",
         "surface": event.surface.value,
-        "scores": event.scores,
+        "scores": facts.scores,
         "uncertainty": event.uncertainty,
         "country": context.country or "",
         "adomain": list(context.adomain),

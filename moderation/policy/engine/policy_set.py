@@ -87,13 +87,11 @@ class PolicySet:
     def _judged(
         self, events: Sequence[ScoredEvent], now: datetime, redecision: bool
     ) -> Iterator[tuple[EventWording, Iterator[Judged]]]:
-        campaigns = self._concerned.with_campaigns
-        batch = Batch([Facts(event, now, campaigns) for event in events], self._arrays)
+        labels, campaigns = self.labels, self._concerned.with_campaigns
+        batch = Batch([Facts(event, now, labels, campaigns) for event in events], self._arrays)
         asked = self._prefilter(batch)
         for facts, asked_policies in zip(batch.facts, asked, strict=True):
-            words = EventWording(
-                facts.event, now, self.labels, redecision=redecision, name_family=self.rules.name_family
-            )
+            words = EventWording(facts, redecision=redecision, name_family=self.rules.name_family)
             yield words, self._judge_event(facts, asked_policies)
 
     def _judge_event(self, facts: Facts, asked: NDArray[np.bool_]) -> Iterator[Judged]:

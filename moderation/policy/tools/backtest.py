@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from moderation.errors import ConfigurationError
 from moderation.events import Decision, ScoredEvent, Status, Verdict
+from moderation.evidence.joining import join_scores
 from moderation.labels import top_label
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.policy_set import PolicySet, find_decision
@@ -174,7 +175,7 @@ def backtest(
             result.events += 1
             result.matched += truth is not None
             result.without_impressions += event.context.impressions is None
-            _count_scores(result, event, truth)
+            _count_scores(result, join_scores(policy.labels, event.evidence).scores, truth)
             if decision := find_decision(decisions, policy):
                 _count_decision(result, event, decision, truth)
     if not result.matched:
@@ -192,8 +193,8 @@ def put_to(policy: EffectivePolicy, event: ScoredEvent) -> ScoredEvent:
     return event.model_copy(update=changes)
 
 
-def _count_scores(result: Backtest, event: ScoredEvent, truth: Truth | None) -> None:
-    for label, score in event.scores.items():
+def _count_scores(result: Backtest, scores: Mapping[str, float], truth: Truth | None) -> None:
+    for label, score in scores.items():
         known = truth.labels.get(label) if truth else None
         if known is None and truth and truth.labels.get(top_label(label)) is False:
             known = False  # a picture without violence shows no weapon as one
@@ -229,7 +230,7 @@ def _wrong_kind(verdict: Verdict, unsafe: bool | None, source: str) -> str | Non
 def _mistaken(event: ScoredEvent, decision: Decision, truth: Truth | None) -> Mistaken:
     first = decision.reasons[0] if decision.reasons else None
     return Mistaken(
-        shown=show(event),
+        shown=show(event, decision.scores),
         verdict=decision.verdict.value,
         rule=first.rule if first else "nothing fired",
         would_pass=first.would_pass if first else None,

@@ -17,6 +17,7 @@ from moderation.documents.source import Source, read
 from moderation.events import (
     AdContext,
     Decision,
+    Evidence,
     ImageFacts,
     ModelStamp,
     Pdq,
@@ -27,6 +28,8 @@ from moderation.events import (
     Surface,
     Verdict,
 )
+from moderation.evidence.contract import IMAGE
+from moderation.evidence.joining import join_scores
 from moderation.labels import LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.policy_set import find_decision
@@ -253,7 +256,8 @@ def _run(
     event = scored_event(policy, defaults, case, decided_at)
     decision = find_decision(policies.decide([event], decided_at)[0], policy)
     fired |= {reason.rule for reason in decision.reasons} if decision else set()
-    missing = [label for label in policy.labels.names if label not in event.scores]
+    scored = join_scores(policy.labels, event.evidence).scores
+    missing = [label for label in policy.labels.names if label not in scored]
     return CaseResult(case.name, file, line, tuple(_problems(case.expect, decision, missing)), decision)
 
 
@@ -264,20 +268,18 @@ def scored_event(policy: EffectivePolicy, defaults: Given, case: Case, decided_a
         context.setdefault("campaign", policy.campaign)
     clients = next((c for c in (case.clients, defaults.clients) if c is not None), (policy.client,))
     status = case.status or defaults.status or Status.OK
-    given = {**defaults.scores, **case.scores}
-    scores = _scores(given, policy.labels.names) if status is Status.OK else {}
+    scores = _scores({**defaults.scores, **case.scores}, policy.labels.names)
+    uncertainty = _either(case.uncertainty, defaults.uncertainty)
     return ScoredEvent(
         event_id=case.name,
         surface=case.surface or defaults.surface or Surface.CREATIVE,
         clients=clients,
         context=AdContext.model_validate(context),
         status=status,
-        scores=scores,
-        uncertainty=_either(case.uncertainty, defaults.uncertainty) if status is Status.OK else None,
+        evidence=_evidence(scores, uncertainty, policy.labels) if status is Status.OK else (),
         content_sha256=case.content_sha256 or defaults.content_sha256,
         perceptual_hash=case.perceptual_hash or defaults.perceptual_hash,
         image=case.image or defaults.image,
-        model=MODEL if status is Status.OK else None,
         scored_at=case.scored_at or defaults.scored_at or decided_at,
     )
 
@@ -295,6 +297,17 @@ def _scores(given: Mapping[str, float | None], labels: Iterable[str]) -> dict[st
     other = given.get(OTHER)
     every = dict.fromkeys(labels, other) | {label: s for label, s in given.items() if label != OTHER}
     return {label: score for label, score in every.items() if score is not None}
+
+
+def _evidence(scores: Mapping[str, float], uncertainty: float, labels: LabelCatalogue) -> tuple[Evidence, ...]:
+    """Each score from the source that the catalogue trusts most: what joins them is not what a case is about."""
+    by_source: dict[str, dict[str, float]] = {IMAGE: {}}
+    for label, score in scores.items():
+        by_source.setdefault(labels.by_name[label].sources[0], {})[label] = score
+    return tuple(
+        Evidence(source=source, stamp=MODEL, status=Status.OK, scores=each, uncertainty=uncertainty)
+        for source, each in by_source.items()
+    )
 
 
 def _problems(expected: Expected, decision: Decision | None, missing: Sequence[str]) -> Iterable[str]:

@@ -1,7 +1,7 @@
 """What a changed policy would change: the same recorded scores decided twice, and what flips."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
@@ -194,9 +194,10 @@ def _count(found: Difference, event: ScoredEvent, client: str, a: Decision | Non
 def _count_creative(found: Difference, flip: Flip, event: ScoredEvent, a: Decision | None, b: Decision | None) -> None:
     """A creative is shown by its heaviest event."""
     key = (flip.client, flip.before, flip.after, creative_of(event))
-    creative = found.creatives.get(key, lambda: Creative(flip, show(event), _passing(flip, a, b)))
+    shown = show(event, _scores(b or a))
+    creative = found.creatives.get(key, lambda: Creative(flip, shown, _passing(flip, a, b)))
     if (event.context.impressions or 0) > (creative.shown.impressions or 0):
-        creative.flip, creative.shown, creative.would_pass = flip, show(event), _passing(flip, a, b)
+        creative.flip, creative.shown, creative.would_pass = flip, shown, _passing(flip, a, b)
     creative.weight.add(event.context.impressions)
 
 
@@ -204,6 +205,11 @@ def _passing(flip: Flip, a: Decision | None, b: Decision | None) -> str | None:
     """What would not have fired on the stricter side."""
     stricter = b if _ORDER[flip.after] >= _ORDER[flip.before] and b else a
     return stricter.reasons[0].would_pass if stricter and stricter.reasons else None
+
+
+def _scores(decision: Decision | None) -> Mapping[str, float]:
+    """One number per label: both sides read the same catalogue."""
+    return decision.scores if decision else {}
 
 
 def _rule(decision: Decision | None) -> str:

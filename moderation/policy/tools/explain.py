@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from moderation.events import Decision, Reason, ScoredEvent
+from moderation.evidence.joining import Origin
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.facts import Facts
 from moderation.policy.engine.policy_set import PolicySet, find_decision
@@ -39,7 +40,7 @@ def explain(policy: EffectivePolicy, event: ScoredEvent, now: datetime, rules: R
     asked = put_to(policy, event)
     decisions = PolicySet((policy,), rules).decide([asked], now)[0]
     decision = find_decision(decisions, policy)
-    described = list(rules.describe(policy, Facts(asked, now)))
+    described = list(rules.describe(policy, Facts(asked, now, policy.labels)))
     rows = sorted(_merge(policy, decision, described), key=_by_interest)
     return Explanation(asked, policy, decision, tuple(rows))
 
@@ -55,8 +56,14 @@ def _merge(policy: EffectivePolicy, decision: Decision | None, described: Sequen
 
 
 def _show_reason(reason: Reason, origin: str | None) -> RuleRow:
-    detail = reason.detail or (f"would pass: {reason.would_pass}" if reason.would_pass else None)
+    passing = f"would pass: {reason.would_pass}" if reason.would_pass else None
+    detail = f"{reason.detail}; {passing}" if passing and _is_origin(reason) else reason.detail or passing
     return RuleRow(reason.rule, reason.verdict, True, reason.label, reason.score, reason.threshold, detail, origin)
+
+
+def _is_origin(reason: Reason) -> bool:
+    """Whether the detail only says where the score came from."""
+    return bool(reason.source) and reason.detail == Origin(str(reason.source), reason.part).words()
 
 
 def _by_interest(row: RuleRow) -> tuple[bool, float, str]:

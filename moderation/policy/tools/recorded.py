@@ -13,6 +13,8 @@ from pydantic import AliasChoices, Field, ValidationError
 
 from moderation.errors import ConfigurationError
 from moderation.events import ScoredEvent, one_line
+from moderation.evidence.version_1 import read_scored_event
+from moderation.wire import Frozen
 
 BATCH: Final = 512
 _PICTURED: Final = (b'"image_url"', b'"url"', b'"file"')
@@ -20,10 +22,17 @@ _NO_PROGRESS: Final[Callable[[int], None]] = lambda _: None  # noqa: E731 - a va
 _Item = TypeVar("_Item")
 
 
-class PicturedEvent(ScoredEvent):
-    """A scored event to which a recording added where its picture is; nothing else reads that."""
+class _Picture(Frozen):
+    """What a recording may add to a scored event: where its picture is."""
 
     image_url: str | None = Field(None, validation_alias=AliasChoices("image_url", "url"))
+    file: str | None = None
+
+
+class PicturedEvent(ScoredEvent):
+    """A scored event with where its picture is; nothing else reads that."""
+
+    image_url: str | None = None
     file: str | None = None
 
 
@@ -76,9 +85,9 @@ def _parsed(line: bytes, path: Path, number: int) -> ScoredEvent:
             f"{path}:{number}: a decision, not a scored event (one event has many); give the records of the topic "
             "`scores`, or `--scores topic:scores`"
         )
-    kind = PicturedEvent if any(name in line for name in _PICTURED) else ScoredEvent
     try:
-        return kind.model_validate_json(line)
+        event = read_scored_event(line)
+        return _with_picture(event, line) if any(name in line for name in _PICTURED) else event
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -86,3 +95,8 @@ def _parsed(line: bytes, path: Path, number: int) -> ScoredEvent:
             f"{path}:{number}: not a scored event: {field + ': ' if field else ''}{one_line(first['msg'])}; "
             "give one JSON object of the topic `scores` per line"
         ) from error
+
+
+def _with_picture(event: ScoredEvent, line: bytes) -> PicturedEvent:
+    """Both were validated: the event, in whatever version it was recorded, and what was added to it."""
+    return PicturedEvent.model_construct(**dict(event), **dict(_Picture.model_validate_json(line)))

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from moderation.events import Surface, Verdict
+from moderation.labels import Label, top_label
 from moderation.policy.compile.effective import EffectivePolicy, Limits
 from moderation.policy.language.schema import NEVER, PolicyFile
 
@@ -60,8 +61,8 @@ def _cases(policy: EffectivePolicy) -> Iterator[Case]:
         limits = policy.limits_at(surface, country)
         yield {"name": f"a {surface} without anything passes", "surface": surface.value, "expect": _expect("allow")}
         for label in dict.fromkeys(label for label, _ in limits):
-            if not (label == "political" and political):
-                yield from _label_cases(surface, label, limits)
+            if not (top_label(label) == "political" and political):
+                yield from _label_cases(surface, policy.labels.by_name[label], limits)
         if political and political.threshold is not None and political.threshold < NEVER:
             yield from _political_cases(policy, surface, limits)
     verdict = (policy.settings.on_error or Verdict.REVIEW).value
@@ -69,16 +70,20 @@ def _cases(policy: EffectivePolicy) -> Iterator[Case]:
     yield {"name": f"what cannot be fetched gets {verdict}", "status": "FETCH_FAILED", "expect": expect}
 
 
-def _label_cases(surface: Surface, label: str, limits: Limits) -> Iterator[Case]:
-    mine = {verdict: limit for (each, verdict), limit in limits.items() if each == label}
+def _label_cases(surface: Surface, label: Label, limits: Limits) -> Iterator[Case]:
+    """A score of a part is one of its label too, so the label's thresholds answer beside its own."""
+    asked = {key: limit for key, limit in limits.items() if key[0] in {label.name, *label.wholes}}
     for verdict in (Verdict.BLOCK, Verdict.REVIEW):
-        if limit := mine.get(verdict):
-            name = f"a {surface} with {label} from {limit.threshold:g} gets {verdict}"
-            yield _scored(name, surface, label, limit.threshold, _expect(verdict.value, limit.rule))
-    lowest = min(limit.threshold for limit in mine.values())
+        if own := asked.get((label.name, verdict)):
+            answer, decides = next((v, each) for (_, v), each in asked.items() if each.threshold <= own.threshold)
+            name = f"a {surface} with {label.name} from {own.threshold:g} gets {answer}"
+            name += "" if answer is verdict else f" (its own limit says {verdict})"
+            also = {} if decides is own else {"also": [own.rule]}
+            yield _scored(name, surface, label.name, own.threshold, _expect(answer.value, decides.rule) | also)
+    lowest = min(limit.threshold for limit in asked.values())
     if lowest > _STEP:
-        name = f"a {surface} with {label} under {lowest:g} passes"
-        yield _scored(name, surface, label, round(lowest - _STEP, 4), _expect("allow"))
+        name = f"a {surface} with {label.name} under {lowest:g} passes"
+        yield _scored(name, surface, label.name, round(lowest - _STEP, 4), _expect("allow"))
 
 
 def _political_cases(policy: EffectivePolicy, surface: Surface, limits: Limits) -> Iterator[Case]:

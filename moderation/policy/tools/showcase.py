@@ -55,8 +55,8 @@ Pictures = Mapping[str, Picture]
 """Pictures by event id."""
 
 
-def show(event: ScoredEvent) -> Shown:
-    """The event without what a report does not need."""
+def show(event: ScoredEvent, scores: Mapping[str, float]) -> Shown:
+    """The event without what a report does not need, with its joined scores."""
     context = event.context
     return Shown(
         event_id=event.event_id,
@@ -68,7 +68,7 @@ def show(event: ScoredEvent) -> Shown:
         content_sha256=event.content_sha256,
         image_url=getattr(event, "image_url", None),
         file=getattr(event, "file", None),
-        scores=event.scores,
+        scores=scores,
     )
 
 

@@ -62,7 +62,7 @@ def _needed_by(policy: EffectivePolicy, facts: Facts, field: str) -> Iterator[st
 
 def _markets(policy: EffectivePolicy, facts: Facts) -> Iterator[str]:
     """Thresholds of markets that would have answered more severely than what is in force without a country."""
-    scores, surface = facts.event.scores, facts.event.surface
+    scores, surface = facts.scores, facts.event.surface
     usual = _levels(policy, facts, None)
     for at, country in policy.limits:
         if country is None or at is not surface:
@@ -77,7 +77,7 @@ def _levels(policy: EffectivePolicy, facts: Facts, country: str | None) -> dict[
     """The most severe answer of every label's thresholds; blocks come first."""
     found: dict[str, Verdict] = {}
     for (label, verdict), limit in policy.limits_at(facts.event.surface, country).items():
-        if facts.event.scores.get(label, -1.0) >= limit.threshold:
+        if facts.scores.get(label, -1.0) >= limit.threshold:
             found.setdefault(label, verdict)
     return found
 
@@ -97,7 +97,7 @@ def _political(political: Political, facts: Facts, field: str) -> Iterator[str]:
 
 def _rank(political: Political, facts: Facts, country: str | None, declared: bool) -> int:
     """How severe the section's answer to an image is, blackouts included."""
-    score = facts.event.scores.get("political") if facts.examined else None
+    score = facts.scores.get("political") if facts.examined else None
     if not declared and (score is None or score < political_threshold(political, country)):
         return _SEVERITY[Verdict.ALLOW]
     answers = [find_answer(political, country, "declared" if declared else "undeclared")]

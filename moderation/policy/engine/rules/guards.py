@@ -38,30 +38,47 @@ class NotExamined(_Guard):
         return lambda batch: ~batch.examined
 
 
+class FailedSources(_Guard):
+    """A label that the policy names has no score because a source that may score it failed.
+
+    An error and no missing label: else a second, living source would soften a client's answer to an outage.
+    """
+
+    prefixes = ("on_error",)
+
+    def fire(self, policy: EffectivePolicy, facts: Facts) -> Iterator[Reason]:
+        if not facts.examined or not facts.failed_sources:
+            return
+        found = (facts.find_failed_source(label) for label in _find_missing(policy, facts))
+        for failed in {each.source: each for each in found if each}.values():
+            answer = policy.settings.on_error or Verdict.REVIEW
+            detail = f"{failed.source}: {failed.detail or 'no answer'}"
+            yield Reason(rule=f"on_error.{failed.status.value}", verdict=answer, detail=detail)
+
+    def prefilter(self, arrays: PolicyArrays) -> Prefilter:  # noqa: ARG002
+        return lambda batch: batch.missing
+
+
 class MissingLabels(_Guard):
-    """The model did not score a label that the policy names for this surface and country."""
+    """Nothing scored a label that the policy names for this surface and country, and no source failed."""
 
     prefixes = ("on_missing_label",)
 
     def fire(self, policy: EffectivePolicy, facts: Facts) -> Iterator[Reason]:
         if not facts.examined:
             return
-        for label in policy.named_labels(facts.event.surface, facts.country):
-            if label not in facts.event.scores:
+        for label in _find_missing(policy, facts):
+            if facts.find_failed_source(label) is None:
                 answer = policy.settings.on_missing_label or Verdict.REVIEW
-                detail = f"the model did not score {label}"
-                yield Reason(rule="on_missing_label", verdict=answer, label=label, detail=detail)
+                yield Reason(rule="on_missing_label", verdict=answer, label=label, detail=f"nothing scored {label}")
 
     def prefilter(self, arrays: PolicyArrays) -> Prefilter:  # noqa: ARG002
-        return _find_missing
+        return lambda batch: batch.missing
 
 
-def _find_missing(batch: Batch) -> Mask:
-    missing = batch.no_pair()
-    for thresholds, indices in batch.places:
-        for index in indices:
-            missing[index] = thresholds.missing(batch.scored[index])
-    return missing
+def _find_missing(policy: EffectivePolicy, facts: Facts) -> list[str]:
+    named = policy.named_labels(facts.event.surface, facts.country)
+    return [label for label in named if label not in facts.scores]
 
 
 class PolicyDates(_Guard):

@@ -25,18 +25,25 @@ class _Measured(NamedTuple):
 
     score: float | None
     threshold: float
+    facts: Facts
 
     @property
     def reached(self) -> bool:
         return self.score is not None and self.score >= self.threshold
 
     def as_reason(self) -> dict[str, Any]:
-        return {"label": "political", "score": self.score, "threshold": self.threshold} if self.reached else {}
+        return {"threshold": self.threshold, **self.facts.measure("political")} if self.reached else {}
+
+    @property
+    def origin(self) -> str:
+        """`; political 0.93 from text`, where that does not go without saying."""
+        words = self.facts.joined.origin("political").words() if self.reached else ""
+        return f"; political {self.score:.2f} {words}" if words else ""
 
 
 def _measure(political: Political, facts: Facts) -> _Measured:
-    score = facts.event.scores.get("political") if facts.examined else None
-    return _Measured(score, political_threshold(political, facts.country))
+    score = facts.scores.get("political") if facts.examined else None
+    return _Measured(score, political_threshold(political, facts.country), facts)
 
 
 class _PoliticalKind(RuleKind):
@@ -50,7 +57,7 @@ class _PoliticalKind(RuleKind):
 
         def find(batch: Batch) -> Mask:
             declared = batch.column([facts.declared_political for facts in batch.facts], np.bool_)
-            scores = [facts.event.scores.get("political", -np.inf) for facts in batch.facts]
+            scores = [facts.scores.get("political", -np.inf) for facts in batch.facts]
             return in_force & (declared | (batch.column(scores, np.float64) >= least))
 
         return find if in_force.any() else lambda _: in_force
@@ -138,7 +145,7 @@ class PoliticalAnswers(_PoliticalKind):
     def describe(self, policy: EffectivePolicy, facts: Facts) -> Iterator[RuleRow]:
         if not (political := policy.settings.political):
             return
-        score, threshold = _measure(political, facts)
+        score, threshold, _ = _measure(political, facts)
         for kind in KINDS:
             answer = find_answer(political, facts.country, kind)
             origin = find_origin(policy, f"political.countries.{facts.country}.{kind}", f"political.{kind}")
@@ -156,7 +163,8 @@ class PoliticalAnswers(_PoliticalKind):
 
 def _give_reason(kind: Kind, answer: Verdict, detail: str, passing: str | None, measured: _Measured) -> Reason:
     rule = f"political.{kind}"
-    return Reason(rule=rule, verdict=answer, would_pass=passing, detail=detail, **measured.as_reason())
+    told = detail + measured.origin
+    return Reason(rule=rule, verdict=answer, would_pass=passing, detail=told, **measured.as_reason())
 
 
 def _say_what_passes(political: Political, facts: Facts, measured: _Measured, answer: Verdict) -> str:

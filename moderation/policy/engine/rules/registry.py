@@ -17,7 +17,7 @@ from moderation.policy.engine.facts import Facts
 from moderation.policy.engine.rules.cel_rules import CelRules
 from moderation.policy.engine.rules.doubts import Doubts
 from moderation.policy.engine.rules.entry_lists import EntryLists, PerceptualHashes
-from moderation.policy.engine.rules.guards import MissingLabels, NotExamined, PolicyDates, ScoreAge
+from moderation.policy.engine.rules.guards import FailedSources, MissingLabels, NotExamined, PolicyDates, ScoreAge
 from moderation.policy.engine.rules.kind import Prefilter, RuleKind, RuleRow
 from moderation.policy.engine.rules.politics import Blackouts, PoliticalAnswers
 from moderation.policy.engine.rules.sampling import AuditReview
@@ -75,6 +75,7 @@ class RuleRegistry:
 RULES: Final = RuleRegistry(
     (
         NotExamined(),
+        FailedSources(),
         MissingLabels(),
         PolicyDates(),
         ScoreAge(),

@@ -42,19 +42,19 @@ class Thresholds(RuleKind):
     def fire(self, policy: EffectivePolicy, facts: Facts) -> Iterator[Reason]:
         if not facts.examined:
             return
-        scores = facts.event.scores
+        scores = facts.scores
         for (label, verdict), limit in policy.limits_at(facts.event.surface, facts.country).items():
             score = scores.get(label)
             if score is not None and score >= limit.threshold:
-                yield _share_reason(label, verdict, score, limit, facts)
+                yield _share_reason(label, verdict, limit, facts)
 
     def prefilter(self, arrays: PolicyArrays) -> Prefilter:  # noqa: ARG002
         return _find_reached
 
     def describe(self, policy: EffectivePolicy, facts: Facts) -> Iterator[RuleRow]:
         for (label, verdict), limit in policy.limits_at(facts.event.surface, facts.country).items():
-            score = facts.event.scores.get(label)
-            detail = None if score is not None else "not scored"
+            score = facts.scores.get(label)
+            detail = "not scored" if score is None else facts.joined.origin(label).words() or None
             row = RuleRow(limit.rule, verdict, False, label, score, limit.threshold, detail, str(limit.origin))
             yield row
 
@@ -70,17 +70,17 @@ def _find_reached(batch: Batch) -> Mask:
     return reached
 
 
-def _share_reason(label: str, verdict: Verdict, score: float, limit: Limit, facts: Facts) -> Reason:
+def _share_reason(label: str, verdict: Verdict, limit: Limit, facts: Facts) -> Reason:
     """Made once per event and threshold: clients on one tier share their reasons."""
     key = (limit.rule, limit.threshold)
     if key not in facts.reasons:
         facts.reasons[key] = Reason(
             rule=limit.rule,
             verdict=verdict,
-            label=label,
-            score=score,
             threshold=limit.threshold,
             would_pass=f"{label} < {format_threshold(limit.threshold)}",
+            detail=facts.joined.origin(label).words() or None,
+            **facts.measure(label),
         )
     return facts.reasons[key]
 
