@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from moderation.events import ScoredEvent
 from moderation.policy.compile.effective import EffectivePolicy
+from moderation.policy.engine.facts import Facts
 
 _TOP = float(2**64)
 
@@ -32,12 +33,14 @@ class AuditSample:
         return mixed(self._salts ^ np.uint64(_content(event))).astype(np.float64) < self._limits
 
 
-def is_drawn(policy: EffectivePolicy, event: ScoredEvent) -> bool:
-    """Whether one policy has this image in its sample: the draw above, for one pair."""
+def is_drawn(policy: EffectivePolicy, facts: Facts) -> bool:
+    """Whether one policy has this image in its sample: as drawn for all policies, or drawn now in the same way."""
+    if facts.drawn is not None:
+        return policy in facts.drawn
     share = _share(policy)
     if share <= 0:
         return False
-    draw = mixed(np.array([_salt(policy) ^ _content(event)], np.uint64))
+    draw = mixed(np.array([_salt(policy) ^ _content(facts.event)], np.uint64))
     return share >= 1 or float(draw[0]) < share * _TOP
 
 

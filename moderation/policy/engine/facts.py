@@ -29,6 +29,8 @@ class Facts:
     findings: dict[str, Mapping[EffectivePolicy, Mapping[str, str]]] = field(default_factory=dict)
     """What a pre-filter found of this event, by kind of rule and policy: rule → value that matched. A kind without
     findings looks for itself."""
+    drawn: frozenset[EffectivePolicy] | None = None
+    """The policies that have this image in their audit sample; None where that was not drawn for all at once."""
 
     @cached_property
     def examined(self) -> bool:

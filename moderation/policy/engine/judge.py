@@ -50,7 +50,7 @@ class Judged(NamedTuple):
 def judge(policy: EffectivePolicy, facts: Facts, kinds: Sequence[RuleKind]) -> Judgement:
     """Ask every rule of a policy. Never raises for an event's content."""
     judgement = settle(Fired(kind, reason) for kind in kinds for reason in kind.fire(policy, facts))
-    return judgement._replace(audit_sample=True) if is_drawn(policy, facts.event) else judgement
+    return judgement._replace(audit_sample=True) if is_drawn(policy, facts) else judgement
 
 
 def settle(fired: Iterable[Fired]) -> Judgement:

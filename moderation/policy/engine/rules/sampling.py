@@ -30,7 +30,7 @@ class AuditReview(RuleKind):
 
     def fire(self, policy: EffectivePolicy, facts: Facts) -> Iterator[Reason]:
         audit = policy.settings.audit
-        if audit and audit.answer == "review" and is_drawn(policy, facts.event):
+        if audit and audit.answer == "review" and is_drawn(policy, facts):
             detail = f"drawn for audit, {audit.share:.4g} of images"
             yield Reason(rule="audit.sample", verdict=Verdict.REVIEW, detail=detail)
 
@@ -39,8 +39,11 @@ class AuditReview(RuleKind):
         sample = AuditSample(arrays.policies)
 
         def find(batch: Batch) -> Mask:
-            drawn = [sample.drawn(facts.event) for facts in batch.facts]
-            return np.array(drawn, np.bool_).reshape(batch.shape)
+            drawn = batch.no_pair()
+            for number, facts in enumerate(batch.facts):
+                drawn[number] = sample.drawn(facts.event)
+                facts.drawn = frozenset(arrays.policies[row] for row in np.flatnonzero(drawn[number]))
+            return drawn
 
         return find if sample.any else lambda _: np.zeros(len(arrays.policies), np.bool_)
 
