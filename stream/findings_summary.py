@@ -33,7 +33,7 @@ def _lines(kind: str, items: Sequence[Any], places: _ByEvent, listed: int) -> It
         for topic, partition, offset in _places(item, places):
             offsets[topic, partition].add(offset)
     for (topic, partition), found in sorted(offsets.items()):
-        yield f"  {topic}/{partition}: {len(found)} input records, offsets {min(found)} to {max(found)}"
+        yield f"  {topic}/{partition}: {len(found)} records, offsets {min(found)} to {max(found)}"
     yield from (f"  - {_text(item)}" for item in items[:listed])
     if len(items) > listed:
         yield f"  - and {len(items) - listed} more"
