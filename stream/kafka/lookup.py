@@ -84,7 +84,10 @@ class Lookup:
 
 
 def _read(answer: Iterable[TopicPartition]) -> Iterable[tuple[Position, Committed]]:
+    """Raises KafkaException where rights are missing: that does not pass."""
     for place in answer:
+        if place.error is not None and place.error.code() in FORBIDDEN:
+            raise KafkaException(place.error)
         if place.error is not None:
             log.debug(
                 "position not established yet", partition=f"{place.topic}/{place.partition}", why=str(place.error)

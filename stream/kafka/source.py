@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 _ASK_AGAIN_S: Final = 0.05
 _AFTER_FAILURE_S: Final = 0.25
+_WARN_EVERY_S: Final = 10.0
 _EVERYTHING: Final = 10_000
 
 
@@ -57,6 +58,7 @@ class Source:
         self._assigned: set[Position] = set()
         self._started: set[Position] = set()
         self._ask_after = 0.0
+        self._warn_after = 0.0
         self._paused: set[Position] = set()
         self._at_end: set[Position] = set()
         self._is_closing = False
@@ -126,6 +128,7 @@ class Source:
             log.warning("positions are not known yet", error=str(error))
             self._ask_after = time.monotonic() + _AFTER_FAILURE_S
             return {}
+        self._warn_of_waiting()
         return found.begins
 
     def _start(self, found: Found) -> None:
@@ -134,8 +137,16 @@ class Source:
         starts = [TopicPartition(topic, number, offset) for (topic, number), offset in sorted(found.starts.items())]
         self._consumer.incremental_assign(starts)
         self._started |= found.starts.keys()
-        self._claims |= found.claims
+        for topic, claim in found.claims.items():
+            self._claims[topic] = max(claim, self._claims.get(topic, 0))
         log.info("reading on", positions=_shown(found.starts), begun=_shown(found.begins))
+
+    def _warn_of_waiting(self) -> None:
+        """Waiting is right, but its reason may be one that does not pass."""
+        waiting = self._assigned - self._started
+        if waiting and time.monotonic() >= self._warn_after:
+            self._warn_after = time.monotonic() + _WARN_EVERY_S
+            log.warning("partitions wait for a stable offset", partitions=names_of(partitions_of(sorted(waiting))))
 
     def take(self, most: int, timeout_s: float) -> list[Record]:
         """Up to `most` records, waiting at most `timeout_s` for them to gather.
@@ -158,8 +169,8 @@ class Source:
         return self.owned(records)
 
     def owned(self, records: list[Record]) -> list[Record]:
-        """Those of the partitions that are assigned now."""
-        return [record for record in records if record.position in self._assigned]
+        """Those of the partitions that are read now."""
+        return [record for record in records if record.position in self._started]
 
     def is_at_end(self) -> bool:
         """Whether every assigned partition has been read to its end."""
@@ -183,7 +194,8 @@ class Source:
         is answered by this very stop, so it is served at once, while nothing is in flight.
         """
         self.resume()
-        self._ask_after = 0.0
+        self._claims.clear()
+        self._expect_positions()
         try:
             self._stop(self._started)
         except KafkaException as error:
@@ -227,7 +239,11 @@ class Source:
         if not self._renew_membership(consumer):
             self._void()
         self._assigned |= positions_of(partitions)
+        self._expect_positions()
+
+    def _expect_positions(self) -> None:
         self._ask_after = 0.0
+        self._warn_after = time.monotonic() + _WARN_EVERY_S
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if not self._is_closing:
