@@ -68,10 +68,7 @@ class OrphanWatch:
         seen: set[Position] = set()
         looks = 0
         while not self._closing.wait(self._settings.session_timeout_s / _LOOKS):
-            try:
-                before, seen = seen, self._orphans()
-            except (KafkaException, FutureTimeout):
-                seen = set()
+            before, seen = seen, self._look()
             looks = looks + 1 if seen == before else 0
             if seen and looks >= _LOOKS:
                 log.warning(
@@ -80,6 +77,12 @@ class OrphanWatch:
                 )
                 self._must_rejoin.set()
                 seen, looks = set(), 0
+
+    def _look(self) -> set[Position]:
+        try:
+            return self._orphans()
+        except (KafkaException, FutureTimeout):
+            return set()
 
     def _orphans(self) -> set[Position]:
         """Empty unless this is the member that has to act."""

@@ -19,8 +19,9 @@ from stream.kafka.client import translated
 from stream.kafka.orphans import OrphanWatch
 from stream.settings import KafkaSettings, Settings, WorkerSettings
 from stream.worker import Outputs, Worker, loop, producers, stopping, transaction
+from tests.simulation.admin import SimAdmin
 from tests.simulation.cluster import SESSION_S, Cluster
-from tests.simulation.consumer import SimAdmin, SimConsumer
+from tests.simulation.consumer import SimConsumer
 from tests.simulation.producer import SimProducer
 from tests.simulation.schedule import Clock, Process, Schedule
 
