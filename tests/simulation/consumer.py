@@ -99,7 +99,7 @@ class SimConsumer:
             group.heartbeat(self._instance)
         elif self._member_id:
             self._notice_expulsion()
-        if self._awaits:
+        if self._awaits or self._is_leaving:
             return  # A loss is not told while a rebalance waits for its answer.
         if self._must_rejoin or self._cluster.group.must_join(self._instance) or not self._owned:
             self._join()
@@ -175,12 +175,19 @@ class SimConsumer:
         self._is_subscribed = True
 
     def unsubscribe(self) -> None:
-        """Give everything up, then leave."""
+        """Give everything up, then leave; a rebalance that waits for its answer comes first."""
         self._point()
-        self._events.clear()
-        self._added = set()
         self._is_leaving = True
-        self._ask_to_unassign("revoke", set(self._owned))
+        if not self._awaits:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._owned:
+            self._ask_to_unassign("revoke", set(self._owned))
+            return
+        self._cluster.group.leave(self._instance, self._member_id)
+        self._is_leaving, self._must_rejoin = False, False
+        self._member_id, self._generation = "", -1
 
     def consume(self, most: int, timeout: float) -> list[SimRecord]:
         self._point()
@@ -231,6 +238,8 @@ class SimConsumer:
                 self._begin(position, place.offset)
         if self._awaits == "assign":
             self._awaits = ""
+            if self._is_leaving:
+                self._leave()
 
     def incremental_unassign(self, places: list[TopicPartition]) -> None:
         """An answer that is on its way stays there, and meets whatever is asked for when it comes."""
@@ -244,9 +253,7 @@ class SimConsumer:
         if self._awaits == "unassign":
             self._awaits = ""
             if self._is_leaving:
-                self._is_leaving = False
-                self._cluster.group.leave(self._instance, self._member_id)
-                self._member_id, self._generation = "", -1
+                self._leave()
             elif self._added:
                 self._ask_to_assign()
 
