@@ -68,7 +68,9 @@ def run(*arguments: object) -> Result:
 
 
 def test_check_knows_the_label_of_the_catalogue_that_it_is_given(policies: Path, catalogue: Path) -> None:
-    assert run("check", policies, "--catalogue", catalogue).output == "1 file, no mistakes\n"
+    found = run("check", policies, "--catalogue", catalogue).output
+    assert "no mistakes" in found
+    assert "model brand_safety does not score alcohol" in found
     without = run("check", policies)
     assert without.exit_code == 1
     assert "unknown label 'alcohol'" in without.output

@@ -82,6 +82,13 @@ def test_what_was_not_examined_gets_on_error_with_its_status(tmp_path: Path, sta
         assert decision.reasons[0].detail == "why"
 
 
+@pytest.mark.parametrize(("country", "verdict"), [("NO", "review"), ("DE", "allow")])
+def test_a_label_that_one_country_alone_names_is_missed_there(tmp_path: Path, country: str, verdict: str) -> None:
+    political = 'political: {countries: {"NO": {threshold: 0.5}}}'
+    policies = loaded(tmp_path, acme=f"client: acme\n{political}\n")
+    assert decide(policies, scores={"political": None}, country=country).verdict == verdict
+
+
 def test_a_missing_label_is_never_zero_and_concerns_only_who_names_it(tmp_path: Path) -> None:
     policies = loaded(
         tmp_path,

@@ -116,7 +116,7 @@ class PolicyArrays:
         self._patches = {
             (surface, country): _patch(policies, surface, country, self._scale)
             for surface in Surface
-            for country in sorted({country for p in policies for _, country in p.limits if country})
+            for country in sorted({country for policy in policies for country in _special_countries(policy)})
         }
 
     def at(self, surface: Surface, country: str | None) -> Thresholds:
@@ -155,6 +155,13 @@ def _thresholds(policies: Sequence[EffectivePolicy], surface: Surface, country: 
     return Thresholds(arrays[Verdict.REVIEW], arrays[Verdict.BLOCK], named, used)
 
 
+def _special_countries(policy: EffectivePolicy) -> set[str]:
+    """Where a policy has thresholds of its own, or where its political section names a label that it does not
+    name elsewhere."""
+    markets = {country for _, country in policy.limits if country}
+    return markets | set(policy.settings.political.countries if policy.settings.political else ())
+
+
 def _patch(policies: Sequence[EffectivePolicy], surface: Surface, country: str, scale: Scale) -> _Patch:
-    rows = [row for row, policy in enumerate(policies) if (surface, country) in policy.limits]
+    rows = [row for row, policy in enumerate(policies) if country in _special_countries(policy)]
     return _Patch(np.array(rows, np.intp), _thresholds([policies[row] for row in rows], surface, country, scale))

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from moderation.errors import ConfigurationError
 from moderation.events import Surface, Verdict
+from moderation.evidence.contract import IMAGE
 from moderation.policy.compile.effective import EffectivePolicy, Origin
 
 LABELS_FILE: Final = "labels.txt"
@@ -72,7 +73,7 @@ def labels_of_model(place: Path) -> dict[str, tuple[str, ...]]:
 
 def _uses(policy: EffectivePolicy, scored: Collection[str]) -> Iterator[_Use]:
     for label, (origin, places) in _named(policy).items():
-        if label in scored:
+        if label in scored or not _is_for_images(policy, label):
             continue
         if label in policy.labels.announced_names:
             yield _Use(origin, label, _WAITS)
@@ -80,9 +81,14 @@ def _uses(policy: EffectivePolicy, scored: Collection[str]) -> Iterator[_Use]:
             yield _Use(origin, label, _missing_effect(policy, places))
     for name, expression in policy.expressions.items():
         for label in expression.labels:
-            if label not in scored and not _asks_first(expression.text, label):
+            if label not in scored and _is_for_images(policy, label) and not _asks_first(expression.text, label):
                 origin = policy.written_in(f"rules.{name}.when") or Origin(policy.file, 0, 0)
                 yield _Use(origin, label, _rule_effect(policy, name))
+
+
+def _is_for_images(policy: EffectivePolicy, label: str) -> bool:
+    """Labels of other sources of evidence are not the image model's to score."""
+    return IMAGE in policy.labels.by_name[label].sources
 
 
 def _named(policy: EffectivePolicy) -> Mapping[str, tuple[Origin, list[str]]]:
