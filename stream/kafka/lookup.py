@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from stream.errors import BrokerError
-from stream.kafka.client import FORBIDDEN, not_allowed, partitions_of
+from stream.kafka.client import FORBIDDEN, not_allowed
+from stream.kafka.group_admin import GroupAdmin
 from stream.kafka.positions import Committed, claim_in, plan_topic
 from stream.kafka.records import Position
 from stream.kafka.topics import every_partition
@@ -33,7 +33,7 @@ class Found:
 class Lookup:
     """Stable committed offsets and first offsets, with the clients given."""
 
-    def __init__(self, group: str, consumer: Consumer, admin: AdminClient, timeout_s: float) -> None:
+    def __init__(self, group: str, consumer: Consumer, admin: GroupAdmin, timeout_s: float) -> None:
         self._group = group
         self._consumer = consumer
         self._admin = admin
@@ -73,10 +73,7 @@ class Lookup:
 
     def _committed(self, places: Set[Position]) -> Mapping[Position, Committed | None]:
         """What is committed. A partition the answer leaves out, or has an error for, is not established."""
-        request = ConsumerGroupTopicPartitions(self._group, partitions_of(sorted(places)))
-        asked = self._admin.list_consumer_group_offsets([request], require_stable=True, request_timeout=self._timeout_s)
-        answer = asked[self._group].result(self._timeout_s + 1).topic_partitions
-        return dict.fromkeys(places) | dict(_read(answer))
+        return dict.fromkeys(places) | dict(_read(self._admin.stable_offsets(places, self._timeout_s)))
 
     def _first_offset(self, topic: str, number: int) -> int:
         low, _ = self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=self._timeout_s)

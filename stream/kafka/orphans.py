@@ -13,10 +13,10 @@ from typing import Final
 
 import structlog
 from confluent_kafka import ConsumerGroupState, KafkaException
-from confluent_kafka.admin import AdminClient
 
 from stream.errors import BrokerError
 from stream.kafka.client import positions_of
+from stream.kafka.group_admin import GroupAdmin
 from stream.kafka.records import Position
 from stream.kafka.topics import every_partition
 from stream.settings import KafkaSettings
@@ -38,14 +38,12 @@ class OrphanWatch:
     def __init__(
         self,
         settings: KafkaSettings,
-        admin: AdminClient,
-        group: str,
+        admin: GroupAdmin,
         topics: Sequence[str],
         member_id: Callable[[], str],
     ) -> None:
         self._settings = settings
         self._admin = admin
-        self._group = group
         self._topics = topics
         self._member_id = member_id
         self._must_rejoin = threading.Event()
@@ -87,8 +85,7 @@ class OrphanWatch:
     def _orphans(self) -> set[Position]:
         """Empty unless this is the member that has to act."""
         timeout_s = self._settings.request_timeout_s
-        asked = self._admin.describe_consumer_groups([self._group], request_timeout=timeout_s)
-        group = asked[self._group].result(timeout_s + 1)
+        group = self._admin.describe(timeout_s)
         members = sorted(member.member_id for member in group.members)
         if group.state != ConsumerGroupState.STABLE or members[:1] != [self._member_id()]:
             return set()
@@ -99,5 +96,5 @@ class OrphanWatch:
         places: set[Position] = set()
         for topic in self._topics:
             with suppress(BrokerError):  # A topic that is not there yet has no partitions to be left.
-                places |= every_partition(self._admin, [topic], timeout_s)
+                places |= every_partition(self._admin.client, [topic], timeout_s)
         return places

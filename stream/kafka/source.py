@@ -10,10 +10,10 @@ from typing import Any, Final, Protocol
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from stream.errors import BrokerError, PositionLost, TransactionAborted
 from stream.kafka.client import is_notice, made, names_of, partitions_of, positions_of, record_of
+from stream.kafka.group_admin import GroupAdmin
 from stream.kafka.lookup import Found, Lookup
 from stream.kafka.orphans import OrphanWatch
 from stream.kafka.positions import remedy
@@ -89,10 +89,10 @@ class Source:
             },
         )
         self._topics = list(topics)
-        admin = made(AdminClient, settings, "group", {})
+        admin = GroupAdmin(settings, group)
         self._lookup = Lookup(group, self._consumer, admin, settings.request_timeout_s)
         self._join()
-        self._orphans = OrphanWatch(settings, admin, group, topics, lambda: self._member_id)
+        self._orphans = OrphanWatch(settings, admin, topics, lambda: self._member_id)
         if instance:
             self._orphans.start()
 

@@ -13,7 +13,7 @@ import pytest
 import structlog
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from stream.kafka import Output, Position, Record, Sink, source
+from stream.kafka import Output, Position, Record, Sink, group_admin, source
 from stream.kafka import sink as sink_module
 from stream.kafka.client import translated
 from stream.kafka.orphans import OrphanWatch
@@ -222,7 +222,7 @@ def simulated(seed: int) -> Iterator[World]:
     """A world whose clients and clock the project's modules use meanwhile."""
     world = World(seed)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (source, sink_module):
+        for module in (source, sink_module, group_admin):
             patch.setattr(module, "made", world.make)
         for module in (source, sink_module, loop, producers, stopping, transaction):
             patch.setattr(module, "time", Clock(world.schedule), raising=False)
