@@ -44,8 +44,9 @@ class SimProducer:
     def send_offsets_to_transaction(self, places: list[TopicPartition], proof: Proof, timeout: float) -> None:
         late = self._maybe_lose()
         self._check()
-        self._cluster.group.check(proof)
         self._open()
+        # The group's coordinator checks and takes the offsets in one step.
+        self._cluster.group.check(proof)
         offsets = {(place.topic, place.partition): Held(place.offset, place.metadata or "") for place in places}
         self._state.offsets.update(offsets)
         self._finish(late)
