@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from moderation.events import Evidence, Reason, ScoredEvent, Status, one_line
 from moderation.evidence.joining import Joined, join_scores
@@ -13,6 +13,13 @@ from moderation.normal import Incomparable, NormalContext, normal
 from moderation.normal.context import IDS
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.language import expressions
+
+
+class Measure(NamedTuple):
+    """A label's number as fields of a reason, and where it came from in words: empty where that goes without saying."""
+
+    fields: dict[str, Any]
+    origin: str
 
 
 @dataclass
@@ -26,6 +33,7 @@ class Facts:
     """Clients that have a policy for one of their campaigns."""
     reasons: dict[tuple[str, float], Reason] = field(default_factory=dict)
     """Reasons given so far, by rule and threshold."""
+    _measures: dict[str, Measure] = field(default_factory=dict)
     findings: dict[str, Mapping[EffectivePolicy, Mapping[str, str]]] = field(default_factory=dict)
     """What a pre-filter found of this event, by kind of rule and policy: rule → value that matched. A kind without
     findings looks for itself."""
@@ -60,10 +68,13 @@ class Facts:
         sources = self.labels.by_name[label].sources
         return next((each for each in self.failed_sources if each.source in sources), None)
 
-    def measure(self, label: str) -> dict[str, Any]:
-        """A label's number and where it came from, as fields of a reason."""
-        source, part = self.joined.origin(label)
-        return {"label": label, "score": self.scores[label], "source": source, "part": part}
+    def measure(self, label: str) -> Measure:
+        """A scored label's number and where it came from; worked out once for all clients."""
+        if label not in self._measures:
+            origin = self.joined.origin(label)
+            fields = {"label": label, "score": self.scores[label], "source": origin.source, "part": origin.part}
+            self._measures[label] = Measure(fields, origin.words())
+        return self._measures[label]
 
     @property
     def problems(self) -> Mapping[str, str]:

@@ -32,12 +32,12 @@ class _Measured(NamedTuple):
         return self.score is not None and self.score >= self.threshold
 
     def as_reason(self) -> dict[str, Any]:
-        return {"threshold": self.threshold, **self.facts.measure("political")} if self.reached else {}
+        return {"threshold": self.threshold, **self.facts.measure("political").fields} if self.reached else {}
 
     @property
     def origin(self) -> str:
         """`; political 0.93 from text`, where that does not go without saying."""
-        words = self.facts.joined.origin("political").words() if self.reached else ""
+        words = self.facts.measure("political").origin if self.reached else ""
         return f"; political {self.score:.2f} {words}" if words else ""
 
 

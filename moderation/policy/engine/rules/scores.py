@@ -54,7 +54,7 @@ class Thresholds(RuleKind):
     def describe(self, policy: EffectivePolicy, facts: Facts) -> Iterator[RuleRow]:
         for (label, verdict), limit in policy.limits_at(facts.event.surface, facts.country).items():
             score = facts.scores.get(label)
-            detail = "not scored" if score is None else facts.joined.origin(label).words() or None
+            detail = "not scored" if score is None else facts.measure(label).origin or None
             row = RuleRow(limit.rule, verdict, False, label, score, limit.threshold, detail, str(limit.origin))
             yield row
 
@@ -74,13 +74,14 @@ def _share_reason(label: str, verdict: Verdict, limit: Limit, facts: Facts) -> R
     """Made once per event and threshold: clients on one tier share their reasons."""
     key = (limit.rule, limit.threshold)
     if key not in facts.reasons:
+        measure = facts.measure(label)
         facts.reasons[key] = Reason(
             rule=limit.rule,
             verdict=verdict,
             threshold=limit.threshold,
             would_pass=f"{label} < {format_threshold(limit.threshold)}",
-            detail=facts.joined.origin(label).words() or None,
-            **facts.measure(label),
+            detail=measure.origin or None,
+            **measure.fields,
         )
     return facts.reasons[key]
 
