@@ -35,7 +35,7 @@ from stream.setting_mistakes import PREFIX, explain, find_unknown
 
 Seconds = Annotated[float, Field(gt=0)]
 OTHER_VARIABLES: Final = ("ADJUDICATE_SECRETS_DIR", "ADJUDICATE_SANDBOX_CACHE")
-"""Variables of the project that are no settings."""
+"""Variables of the project that are not settings."""
 _LAST_PORT: Final = 65535
 
 
@@ -46,23 +46,33 @@ class Section(BaseModel):
 class KafkaSettings(Section):
     bootstrap_servers: str = Field("127.0.0.1:9092", description="Comma-separated host:port of the brokers.")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="How clients connect: with or without TLS (SSL) and a password (SASL)."
+        "PLAINTEXT", description="Protocol of the connection: with or without TLS (SSL) and a password (SASL)."
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
-        None, description="How the password is checked; needed with SASL_PLAINTEXT and SASL_SSL."
+        None, description="Mechanism of the password check. Needed with SASL_PLAINTEXT and SASL_SSL."
     )
     sasl_username: str | None = Field(None, description="User name for SASL.")
-    sasl_password: SecretStr | None = Field(None, description="Never logged; better from a secret file.")
-    ssl_ca: FilePath | None = Field(None, description="PEM file of the authorities that sign the brokers.")
+    sasl_password: SecretStr | None = Field(
+        None, description="Password for SASL. It is never logged. Prefer a secret file."
+    )
+    ssl_ca: FilePath | None = Field(
+        None, description="PEM file of the authorities that sign the brokers' certificates."
+    )
     ssl_certificate: FilePath | None = Field(None, description="PEM file of the client certificate (mTLS).")
     ssl_key: FilePath | None = Field(None, description="PEM file of the client key (mTLS).")
     ssl_key_password: SecretStr | None = Field(
-        None, description="Password of the client key. Never logged; better from a secret file."
+        None, description="Password of the client key. It is never logged. Prefer a secret file."
     )
-    session_timeout_s: Seconds = Field(10, description="A silent worker's partitions move on after this.")
-    max_poll_interval_s: Seconds = Field(60, description="No less than session_timeout_s.")
-    transaction_timeout_s: Seconds = Field(15, ge=1, description="The broker aborts a transaction open for longer.")
-    request_timeout_s: Seconds = Field(5, description="How long one transaction call may take.")
+    session_timeout_s: Seconds = Field(
+        10, description="The group gives a silent worker's partitions to others after this time."
+    )
+    max_poll_interval_s: Seconds = Field(
+        60, description="Longest time between two polls of a worker. At least session_timeout_s."
+    )
+    transaction_timeout_s: Seconds = Field(
+        15, ge=1, description="The broker aborts a transaction that is open for longer."
+    )
+    request_timeout_s: Seconds = Field(5, description="Longest time of one transaction call.")
 
     @model_validator(mode="after")
     def _polls_within_its_session(self) -> Self:
@@ -85,10 +95,12 @@ class TopicSettings(Section):
     pages: str = Field("pages", description="Input: image events of publishers' pages.")
     scores: str = Field("scores", description="Scored events: output of `score`, input of `decide`.")
     allow: str = Field("decisions.allow", description="Output: decisions that allow.")
-    review: str = Field("decisions.review", description="Output: decisions that ask a person.")
+    review: str = Field("decisions.review", description="Output: decisions that send the image to a person.")
     block: str = Field("decisions.block", description="Output: decisions that block.")
     shadow: str = Field("decisions.shadow", description="Output: decisions of shadow policies; do not act on them.")
-    rejects: str = Field("rejects", description="Output: records that could not be read or taken, with the reason.")
+    rejects: str = Field(
+        "rejects", description="Output: records that could not be parsed or were refused, with the reason."
+    )
     policy_events: str = Field("policy-events", description="Output: policy changes, refused files and repairs.")
 
     def every(self) -> tuple[str, ...]:
@@ -96,19 +108,21 @@ class TopicSettings(Section):
 
 
 class WorkerSettings(Section):
-    batch: int = Field(64, ge=1, le=10_000, description="Most records in one batch.")
+    batch: int = Field(64, ge=1, le=10_000, description="Largest number of records in one batch.")
     linger_s: Annotated[float, Field(ge=0)] = Field(0.005, description="Longest wait for a batch to fill.")
-    in_flight: int = Field(4, ge=1, le=64, description="Batches worked on at a time.")
+    in_flight: int = Field(4, ge=1, le=64, description="Number of batches in work at a time.")
     commit_interval_s: Annotated[float, Field(ge=0)] = Field(
         0.1,
-        description="Several batches share one transaction for at most this long; an idle worker commits at once.",
+        description="Longest time that batches share one transaction. An idle worker commits at once.",
     )
-    stop_within_s: Seconds = Field(8, description="On SIGTERM: finish what is in flight for so long, else abort.")
-    stall_after_s: Seconds = Field(120, description="Work but no progress for so long ends the process (exit 4).")
+    stop_within_s: Seconds = Field(
+        8, description="After SIGTERM a worker finishes its work in flight within this time, else it aborts."
+    )
+    stall_after_s: Seconds = Field(120, description="Work without progress for this time ends the process (exit 4).")
     metrics_port: int | None = Field(
-        None, ge=1, le=65535, description="Serve Prometheus metrics on this port, 1 to 65535; without it none."
+        None, ge=1, le=65535, description="Port of the Prometheus metrics, 1 to 65535. Without it there are none."
     )
-    metrics_host: str = Field("127.0.0.1", description="Address that serves the metrics.")
+    metrics_host: str = Field("127.0.0.1", description="Address of the metrics' port.")
 
 
 def check_address(url: str) -> str:
@@ -125,13 +139,17 @@ def check_address(url: str) -> str:
 class TritonSettings(Section):
     url: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC endpoint, without a scheme.")
     model: str = Field("brand_safety", description="Name of the model in Triton's repository.")
-    version: str = Field("", description="Pin a version; empty is what the server thinks newest.")
+    version: str = Field("", description="Pinned version. Empty means the newest that the server has.")
     timeout_s: Seconds = Field(10, description="Deadline of one inference request.")
-    max_batch: int = Field(16, ge=1, description="Most views in one request; the server batches requests together.")
-    patience_s: Seconds = Field(
-        300, description="Events wait so long for an absent model, then their status is MODEL_UNAVAILABLE."
+    max_batch: int = Field(
+        16, ge=1, description="Largest number of views in one request. The server batches requests together."
     )
-    tls_ca: FilePath | None = Field(None, description="PEM file; set to speak TLS.")
+    patience_s: Seconds = Field(
+        300, description="Events wait this time for an absent model. Then their status is MODEL_UNAVAILABLE."
+    )
+    tls_ca: FilePath | None = Field(
+        None, description="PEM file of the authorities that sign the server's certificate. It switches TLS on."
+    )
     tls_certificate: FilePath | None = Field(None, description="PEM file of the client certificate (mTLS).")
     tls_key: FilePath | None = Field(None, description="PEM file of the client key (mTLS).")
 
@@ -142,9 +160,9 @@ class TritonSettings(Section):
 
 
 class RedisSettings(Section):
-    url: SecretStr | None = Field(None, description="redis://… or rediss://…; without it only the process caches.")
-    timeout_s: Seconds = Field(0.05, description="A slower answer is a miss.")
-    ttl_s: int = Field(7 * 24 * 3600, ge=1, description="How long Redis keeps the scores of an image, in seconds.")
+    url: SecretStr | None = Field(None, description="redis://… or rediss://…. Without it, only the process caches.")
+    timeout_s: Seconds = Field(0.05, description="Longest wait for Redis. A slower answer is a miss.")
+    ttl_s: int = Field(7 * 24 * 3600, ge=1, description="Seconds that Redis keeps the evidence on an image.")
 
     @field_validator("url")
     @classmethod
@@ -155,37 +173,45 @@ class RedisSettings(Section):
 
 
 class CacheSettings(Section):
-    entries: int = Field(100_000, ge=0, description="Scores kept in the process; 0 switches the cache off.")
+    entries: int = Field(
+        100_000, ge=0, description="Entries of evidence kept in the process. 0 switches the cache off."
+    )
 
 
 class ImageSettings(Section):
-    max_bytes: int = Field(10 * 1024 * 1024, ge=1, description="Size of one encoded image; larger is TOO_LARGE.")
+    max_bytes: int = Field(
+        10 * 1024 * 1024, ge=1, description="Largest size of one encoded image. Larger ones are TOO_LARGE."
+    )
     max_pixels: int = Field(
-        100_000_000, ge=1, description="Of one canvas, checked before decoding; half of it for WebP and AVIF."
+        100_000_000, ge=1, description="Largest canvas, checked before decoding. Half of it for WebP and AVIF."
     )
-    max_total_pixels: int = Field(100_000_000, ge=1, description="Over all frames.")
-    max_frames: int = Field(1_000, ge=1, description="Of an animation; all are decoded.")
-    decode_workers: int = Field(0, ge=0, description="Decoder processes; 0 is one per core.")
-    decode_timeout_s: Seconds = Field(5, description="A decoder that takes longer for one image is ended.")
+    max_total_pixels: int = Field(100_000_000, ge=1, description="Largest sum of pixels over all frames.")
+    max_frames: int = Field(1_000, ge=1, description="Largest number of frames of an animation. All are decoded.")
+    decode_workers: int = Field(0, ge=0, description="Number of decoder processes. 0 means one per core.")
+    decode_timeout_s: Seconds = Field(5, description="Longest time for one image. A slower decoder is ended.")
     decode_memory_bytes: int = Field(
-        1024 * 1024 * 1024, ge=64 * 1024 * 1024, description="Memory that one decoder process may use."
+        1024 * 1024 * 1024, ge=64 * 1024 * 1024, description="Memory that one decoder process may add."
     )
-    root: Path | None = Field(None, description="Events may name files below this folder; without it none.")
+    root: Path | None = Field(
+        None, description="Folder below which events may name files. Without it they may name none."
+    )
     poison_list: Path | None = Field(
         None,
-        description="File that remembers images that killed their decoder; without it Redis does, if there is one.",
+        description="File that remembers images that killed their decoder. Without it, Redis remembers them.",
     )
 
 
 class FetchSettings(Section):
-    enabled: bool = Field(False, description="Fetch images by URL; otherwise such events get FETCH_FORBIDDEN.")
-    schemes: tuple[Literal["http", "https"], ...] = Field(("https",), description="URL schemes that are fetched.")
-    ports: tuple[int, ...] = Field((443,), description="Ports that are fetched from.")
-    timeout_s: Seconds = Field(2, description="For the whole of one image, redirects included.")
-    max_redirects: int = Field(3, ge=0, description="Redirects followed for one image; each is checked anew.")
+    enabled: bool = Field(
+        False, description="Whether images are fetched by URL. Otherwise such events get FETCH_FORBIDDEN."
+    )
+    schemes: tuple[Literal["http", "https"], ...] = Field(("https",), description="Allowed URL schemes.")
+    ports: tuple[int, ...] = Field((443,), description="Allowed ports.")
+    timeout_s: Seconds = Field(2, description="Longest time for one image, redirects included.")
+    max_redirects: int = Field(3, ge=0, description="Largest number of redirects for one image. Each is checked anew.")
     allow_networks: tuple[Network, ...] = Field(
         (),
-        description="CIDR networks that may be fetched from although they are not public, e.g. an internal CDN's.",
+        description="CIDR networks that are open although they are not public, e.g. an internal CDN's.",
     )
 
     @field_validator("allow_networks")
@@ -208,11 +234,11 @@ class Settings(BaseSettings):
 
     application: str = Field(
         "adjudicate",
-        description="Begins every consumer group and transactional id: two deployments on one Kafka need two.",
+        description="Prefix of every consumer group and transactional id. Two deployments on one Kafka need two.",
     )
     instance: str = Field(
         default_factory=socket.gethostname,
-        description="Name of this worker, stable over restarts and unique among its kind.",
+        description="Name of this worker. It is stable over restarts and unique among the workers of a stage.",
     )
     kafka: KafkaSettings = KafkaSettings()
     topics: TopicSettings = TopicSettings()
@@ -223,10 +249,8 @@ class Settings(BaseSettings):
     images: ImageSettings = ImageSettings()
     fetch: FetchSettings = FetchSettings()
     policies: Path = Field(Path("policies"), description="Folder of the policy files.")
-    catalogue: Path | None = Field(None, description="Label catalogue (YAML); without it the shipped one.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severity that is logged."
-    )
+    catalogue: Path | None = Field(None, description="Label catalogue (YAML). Without it, the shipped one counts.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest severity in the log.")
 
     @classmethod
     def settings_customise_sources(
@@ -245,15 +269,12 @@ class Settings(BaseSettings):
         return env_settings, secrets, init_settings
 
     def labels(self) -> LabelCatalogue:
-        """The label catalogue that is named, else the shipped one. Raises CatalogueMistakes."""
+        """The configured label catalogue, else the shipped one. Raises CatalogueMistakes."""
         return read_catalogue(self.catalogue) if self.catalogue else shipped_catalogue()
 
 
 def read_settings(file: Path | None = None) -> Settings:
-    """The settings from every source.
-
-    Raises ConfigurationError naming every wrong key at once.
-    """
+    """The settings from every source. Raises ConfigurationError, which names every wrong key at once."""
     secrets = os.environ.get("ADJUDICATE_SECRETS_DIR")
     _refuse_unknown({**os.environ, **_secret_files(secrets)})
     try:
@@ -288,6 +309,6 @@ def _secret_files(folder: str | None) -> dict[str, str]:
 
 
 def _refuse_unknown(given: dict[str, str]) -> None:
-    """A misspelt variable would be a default that nobody wanted."""
+    """Refuse a misspelt variable: it would silently leave a default in force."""
     if unknown := find_unknown(Settings, given, OTHER_VARIABLES):
         raise ConfigurationError("\n  ".join(["environment: " + unknown[0], *unknown[1:]]))

@@ -11,7 +11,7 @@ from stream.version import __version__
 
 app = typer.Typer(
     name="adjudicate",
-    help="Brand-safety decisions in stream: score every image once, decide for every client.",
+    help="Brand-safety stream processor: score every image once, decide for every client.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

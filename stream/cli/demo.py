@@ -10,19 +10,17 @@ from stream.cli.options import AsJson, SettingsFile
 
 
 def demo(
-    images: Annotated[
-        Path | None, typer.Option(help="Your own folder of images; every file in it becomes an event.")
-    ] = None,
-    surface: Annotated[Surface, typer.Option(help="What the images of --images are.")] = Surface.CREATIVE,
-    out: Annotated[Path, typer.Option(help="Where decisions.jsonl and report.html go.")] = Path("demo-out"),
-    policies: Annotated[Path | None, typer.Option(help="Folder of policy files.", show_default="policies/")] = None,
-    timeout: Annotated[float, typer.Option(help="Give up after so many seconds without a decision.", min=1)] = 120.0,
+    images: Annotated[Path | None, typer.Option(help="Folder of images. Every file in it becomes an event.")] = None,
+    surface: Annotated[Surface, typer.Option(help="Surface of the images of --images.")] = Surface.CREATIVE,
+    out: Annotated[Path, typer.Option(help="Folder for decisions.jsonl and report.html.")] = Path("demo-out"),
+    policies: Annotated[Path | None, typer.Option(help="Folder of the policy files.", show_default="policies/")] = None,
+    timeout: Annotated[float, typer.Option(help="Give up after this many seconds without a decision.", min=1)] = 120.0,
     as_json: AsJson = False,
 ) -> None:
-    """Start Kafka, Triton and both stages here, send images through them, and show who would block what.
+    """Start Kafka, Triton and both stages here, send images through them, and show each client's decisions.
 
-    Sends the project's own sample images, or those of --images. Exit code 0 only if there was exactly one
-    decision per event and client.
+    The images are the samples of the project, or those of --images. The exit code is 0 only if there was exactly
+    one decision per event and client.
     """
     from stream.demo.present_demo import present_demo
     from stream.demo.run import Plan
@@ -47,13 +45,15 @@ def classify(
     as_json: AsJson = False,
     triton: Annotated[
         str | None,
-        typer.Option(help="host:port of Triton's gRPC; without it ADJUDICATE_TRITON__URL, else a local one."),
+        typer.Option(
+            help="host:port of Triton's gRPC. Default: ADJUDICATE_TRITON__URL, else a local server is started."
+        ),
     ] = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Score images on Triton and print what the model says of each. No policy is asked.
+    """Score images on Triton and print the model's scores of each. No policy is used.
 
-    A file that is no image gets its status instead of scores, and the exit code stays 0.
+    A file that is no image gets a status instead of scores, and the exit code stays 0.
     """
     from stream.demo.present_scores import present_scores
     from stream.settings import read_settings

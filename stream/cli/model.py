@@ -1,4 +1,4 @@
-"""`adjudicate train | evaluate | export | assemble`: the making of a model. Imports wait for the call."""
+"""`adjudicate train | evaluate | export | assemble`: the commands of a model. Imports wait for the call."""
 
 import os
 import time
@@ -12,10 +12,10 @@ import typer
 from stream.cli.options import AsJson, Catalogue, labels_of
 from stream.cli.terminal import notices, print_line, print_notice
 
-Recipe = Annotated[Path, typer.Option("--recipe", help="YAML that decides what is made.", dir_okay=False)]
-Work = Annotated[Path, typer.Option("--work", help="Folder for what is slow to make; a second run uses it.")]
+Recipe = Annotated[Path, typer.Option("--recipe", help="Recipe of the model (YAML).", dir_okay=False)]
+Work = Annotated[Path, typer.Option("--work", help="Folder for slow intermediate results. A second run uses them.")]
 Manifest = Annotated[
-    Path | None, typer.Option("--manifest", help="Labelled images; the recipe's own if not given.", dir_okay=False)
+    Path | None, typer.Option("--manifest", help="Labelled images. Default: those of the recipe.", dir_okay=False)
 ]
 Model = Annotated[Path, typer.Option("--model", help="Folder of one model in the Triton repository.")]
 
@@ -30,15 +30,15 @@ def train(
     manifest: Manifest = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = os.cpu_count() or 1,
 ) -> None:
-    """Train the model of a recipe; the checkpoint goes to WORK/checkpoint."""
+    """Train the model of a recipe. The checkpoint goes to WORK/checkpoint."""
     import torch
 
     from moderation.training import recipe as recipes
     from moderation.training.fit import checkpoint, pipeline
 
     torch.set_num_threads(threads)
-    with _progress() as told:
-        made = pipeline.run(recipes.read(recipe, manifest), work, told)
+    with _progress() as report:
+        made = pipeline.run(recipes.read(recipe, manifest), work, report)
     checkpoint.save(made, work / "checkpoint")
     for one in made.about["skipped"]:
         print_notice(f"skipped {one['path']}: {one['reason']}")
@@ -60,12 +60,12 @@ def evaluate(
     split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "val",
     as_json: AsJson = False,
 ) -> None:
-    """Hold the served graph against a manifest: HTML with plots, and JSON. Needs no torch."""
+    """Evaluate the served graph on a manifest, as HTML with plots and as JSON. Needs no torch."""
     from moderation.training import recipe as recipes
     from moderation.training.measure import examine
 
-    with _progress() as told:
-        made = examine.examine(recipes.read(recipe, manifest), model, split, out, told)
+    with _progress() as report:
+        made = examine.examine(recipes.read(recipe, manifest), model, split, out, report)
     print_line(made.machine.read_text(encoding="utf-8") if as_json else made.summary)
     print_notice(f"wrote {made.people}")
 
@@ -76,18 +76,18 @@ def export(
     manifest: Manifest = None,
     catalogue: Catalogue = None,
 ) -> None:
-    """Write the checkpoint in WORK as a Triton model; int8 ships only where it is as good as fp32."""
+    """Write the checkpoint in WORK as a Triton model. int8 ships only where it is as good as fp32."""
     from moderation.training import recipe as recipes
     from moderation.training.measure import examine
 
-    with _progress() as told:
-        text = examine.export_checkpoint(recipes.read(recipe, manifest), work, labels_of(catalogue), told)
+    with _progress() as report:
+        text = examine.export_checkpoint(recipes.read(recipe, manifest), work, labels_of(catalogue), report)
     print_line(text)
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Bars on a terminal, a line now and then in a log."""
+    """Bars on a terminal, occasional lines in a log."""
     from rich.progress import Progress, TaskID
 
     console = notices()
@@ -97,22 +97,22 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
     with Progress(console=console) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def told(what: str, done: int, of: int) -> None:
+        def report(what: str, done: int, of: int) -> None:
             if what not in tasks or bars.tasks[tasks[what]].total != of:
                 tasks[what] = bars.add_task(what, total=of)
             bars.update(tasks[what], completed=done)
 
-        yield told
+        yield report
 
 
 def _lines() -> Callable[[str, int, int], None]:
     at, shown = -_LINE_EVERY_S, ""
 
-    def told(what: str, done: int, of: int) -> None:
+    def report(what: str, done: int, of: int) -> None:
         nonlocal at, shown
         now = time.monotonic()
         if done == of or what != shown or now - at >= _LINE_EVERY_S:
             print_notice(f"{time.strftime('%H:%M:%S')} {what} {done}/{of}")
             at, shown = now, what
 
-    return told
+    return report

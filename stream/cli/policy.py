@@ -1,6 +1,6 @@
 """`adjudicate policy …`: check, test, explain, compare and start policies.
 
-Nothing here needs a GPU or a broker, but for `--image` (a served model) and `--scores topic:NAME` (Kafka).
+No command needs a GPU or a broker, except with `--image` (a served model) and `--scores topic:NAME` (Kafka).
 Imports wait until a command runs, so that `--help` is quick and needs no extra.
 """
 
@@ -33,7 +33,7 @@ Images = Annotated[
 ]
 Now = Annotated[
     datetime | None,
-    typer.Option("--now", help="Decide as of this moment (UTC), for dates and blackouts; else the present."),
+    typer.Option("--now", help="Decide as of this moment (UTC), for dates and blackouts. Default: the present."),
 ]
 Scores = Annotated[
     str, typer.Option("--scores", help="Recorded scores: JSON Lines (.gz too), - for standard input, or topic:NAME.")
@@ -55,7 +55,7 @@ def check(
     settings: SettingsFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check every policy file and say all mistakes of all files at once. Exit 1 if there are any."""
+    """Check every policy file and report all mistakes of all files at once. Exit 1 if there are any."""
     from moderation.policy import examine
     from moderation.policy.tools.unscored import warn_unscored
     from stream.cli.policy_inputs import scored_labels
@@ -72,7 +72,7 @@ def test(  # noqa: PLR0913 - one for each option
     folder: Folder = Path("policies"),
     *,
     client: Clients = None,
-    min_coverage: Annotated[float, typer.Option(help="Fail below this share of rules fired, 0..1.")] = 0.0,
+    min_coverage: Annotated[float, typer.Option(help="Fail if a smaller share of rules fired, 0..1.")] = 0.0,
     junit: Annotated[Path | None, typer.Option(help="Also write a JUnit XML file.")] = None,
     catalogue: Catalogue = None,
     now: Now = None,
@@ -105,17 +105,17 @@ def explain(  # noqa: PLR0913 - one for each option
     client: Client,
     *,
     scores: Scores = "-",
-    event: Annotated[str | None, typer.Option("--event", help="Which event_id; else the first.")] = None,
+    event: Annotated[str | None, typer.Option("--event", help="The event_id. Default: the first event.")] = None,
     image: Annotated[Path | None, typer.Option(help="Score this image now (needs Triton).")] = None,
     surface: Annotated[str, typer.Option(help="With --image: creative or page.")] = "creative",
-    country: Annotated[str | None, typer.Option(help="With --image: where it would be shown.")] = None,
+    country: Annotated[str | None, typer.Option(help="With --image: country of the impression.")] = None,
     policies: Policies = Path("policies"),
     settings: SettingsFile = None,
     catalogue: Catalogue = None,
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why one event gets its verdict: every rule looked at, what fired, and by how much."""
+    """Explain the verdict on one event: every rule in force, whether it fired, and its margin."""
     from moderation.policy import load
     from moderation.policy.tools import explain as tool
     from stream.cli.policy_inputs import moment, policy_of, recorded_event, scored_now
@@ -129,8 +129,8 @@ def explain(  # noqa: PLR0913 - one for each option
 
 @policy.command()
 def diff(  # noqa: PLR0913 - one for each option
-    before: Annotated[Path, typer.Argument(help="Folder, or policy file, as it is.")],
-    after: Annotated[Path, typer.Argument(help="Folder, or policy file, as it would be.")],
+    before: Annotated[Path, typer.Argument(help="Folder, or policy file, before the change.")],
+    after: Annotated[Path, typer.Argument(help="Folder, or policy file, after the change.")],
     *,
     scores: Scores,
     client: Clients = None,
@@ -144,7 +144,7 @@ def diff(  # noqa: PLR0913 - one for each option
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which decisions a changed policy flips over recorded scores, by rule and by impressions."""
+    """Show which decisions a changed policy flips on recorded scores, by rule and by impressions."""
     from moderation.policy.tools.diff import difference
     from moderation.policy.tools.html_report import diff_html
     from moderation.policy.tools.overlay import client_of
@@ -193,7 +193,7 @@ def backtest(  # noqa: PLR0913 - one for each option
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a policy's decisions against known labels: precision, recall, review load, better thresholds."""
+    """Compare a policy's decisions with known labels: precision, recall, review load, better thresholds."""
     from moderation.policy import load
     from moderation.policy.tools import backtest as tool
     from moderation.policy.tools.html_report import backtest_html
@@ -217,7 +217,7 @@ def backtest(  # noqa: PLR0913 - one for each option
 def effective(
     client: Client, *, policies: Policies = Path("policies"), catalogue: Catalogue = None, as_json: AsJson = False
 ) -> None:
-    """Print a client's policy with everything it inherits, each value with the file and line it is from."""
+    """Print a client's policy with everything it inherits. Each value has the file and line of its source."""
     from moderation.policy import load
     from stream.cli.policy_inputs import policy_of
     from stream.cli.policy_output import print_effective
@@ -230,7 +230,7 @@ def effective(
     print_json({"policy": asked.key, "version": asked.version, "hash": asked.hash, "values": values})
 
 
-TierOption = Annotated[str | None, typer.Option(help="A tier of its own for this label.")]
+TierOption = Annotated[str | None, typer.Option(help="Another tier for this label.")]
 
 
 @policy.command()
@@ -244,19 +244,19 @@ def new(  # noqa: PLR0913 - one for each option
     adult: TierOption = None,
     political: TierOption = None,
     undeclared: Annotated[
-        str | None, typer.Option(help="What political images get that nobody declared: allow, review, block.")
+        str | None, typer.Option(help="Answer to undeclared political images: allow, review, block.")
     ] = None,
     on_error: Annotated[
-        str | None, typer.Option(help="What cannot be examined gets: allow, review (default), block.")
+        str | None, typer.Option(help="Answer to images that cannot be examined: allow, review (default), block.")
     ] = None,
     audit: Annotated[float | None, typer.Option(help="Share of images marked for audit, 0..1.")] = None,
-    extends: Annotated[str | None, typer.Option(help="Organisation whose policy it changes.")] = None,
-    description: Annotated[str | None, typer.Option(help="For people.")] = None,
+    extends: Annotated[str | None, typer.Option(help="Organisation whose policy it extends.")] = None,
+    description: Annotated[str | None, typer.Option(help="Description for people.")] = None,
     policies: Policies = Path("policies"),
     catalogue: Catalogue = None,
-    ask: Annotated[bool, typer.Option("--ask", help="Ask for what is not given.")] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask for missing values.")] = False,
 ) -> None:
-    """Write a starting policy and its cases; both pass `check` and `test`, or nothing is written."""
+    """Write a starting policy and its cases. Both pass `check` and `test`, or nothing is written."""
     from moderation.events import Verdict
     from moderation.labels import TIERS
     from moderation.policy.language.hints.words import tier_hint, verdict_hint
@@ -267,8 +267,8 @@ def new(  # noqa: PLR0913 - one for each option
 
     if ask:
         tier = tier or given.ask("Mildest risk kept away", TIERS, "medium", tier_hint)
-        undeclared = undeclared or given.ask("Political images nobody declared get", VERDICTS, "review", verdict_hint)
-        on_error = on_error or given.ask("What cannot be examined gets", VERDICTS, "review", verdict_hint)
+        undeclared = undeclared or given.ask("Answer to undeclared political images", VERDICTS, "review", verdict_hint)
+        on_error = on_error or given.ask("Answer to images that cannot be examined", VERDICTS, "review", verdict_hint)
     campaign = "/" in client
     default = tier or (None if campaign else "medium")
     labels = labels_of(catalogue)

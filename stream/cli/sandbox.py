@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 
 def sandbox(
     model_repository: Annotated[
-        Path | None, typer.Option(help="Triton model repository; by default the checkout's.")
+        Path | None, typer.Option(help="Triton model repository. Default: that of the checkout.")
     ] = None,
-    brokers: Annotated[int, typer.Option(min=1, max=5, help="Kafka brokers; 3 replicate everything.")] = 1,
+    brokers: Annotated[
+        int, typer.Option(min=1, max=5, help="Number of Kafka brokers. With 3, topics have 3 replicas.")
+    ] = 1,
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic.")] = 4,
     directory: Annotated[
-        Path | None, typer.Option(help="Data and logs; by default a temporary folder, removed at the end.")
+        Path | None, typer.Option(help="Folder of data and logs. Default: a temporary folder, removed at the end.")
     ] = None,
     write_settings: Annotated[
-        Path | None, typer.Option(help="Write a settings file for `score` and `decide` here.")
+        Path | None, typer.Option(help="File to write settings for `score` and `decide` to.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -64,7 +66,7 @@ def addresses(stack: "Sandbox") -> dict[str, str]:
 
 
 def notices(stack: "Sandbox") -> list[str]:
-    """What is not as in earnest, and what to install for it."""
+    """What differs from production, and what to install for it."""
     missing = " and ".join(stack.missing_programs)
     mock = f"{missing} not found: Kafka is librdkafka's in-process mock, which proves nothing about delivery"
     lacking = "redis-server not found: scores are cached in the workers only"

@@ -23,11 +23,11 @@ CONTRACTS: Final[dict[str, type[BaseModel]]] = {
     "decision": Decision,
     "reject": Reject,
 }
-"""File stem → model, in the order a record lives through them."""
+"""File stem → model, in the order of the data flow."""
 
 
 def schema_text(model: type[BaseModel]) -> str:
-    """JSON Schema (draft 2020-12) of what is on the wire, indented, ending in a newline."""
+    """JSON Schema (draft 2020-12) of a wire contract, indented, with a newline at the end."""
     schema = {"$schema": DIALECT, **model.model_json_schema(mode="validation")}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
@@ -88,7 +88,7 @@ def _escape(text: str) -> str:
 
 
 def with_tables(page: str) -> str:
-    """The page with each generated section filled anew; what stands outside the marks is left alone."""
+    """The page with each generated section filled anew. Text outside the marks stays unchanged."""
     for name, model in CONTRACTS.items():
         begin, end = BEGIN.format(name), END.format(name)
         before, found, rest = page.partition(begin)
@@ -102,7 +102,7 @@ def with_tables(page: str) -> str:
 def schema(
     out: Annotated[Path, typer.Option(help="Folder for the *.schema.json files.")] = Path("docs/schema"),
     page: Annotated[
-        Path | None, typer.Option(help="Page whose field tables are filled.", show_default="docs/events.md")
+        Path | None, typer.Option(help="Page whose field tables are written.", show_default="docs/events.md")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file is stale.")] = False,
     catalogue: Catalogue = None,

@@ -1,4 +1,4 @@
-"""`adjudicate settings`: what is in force, and the reference page of every key."""
+"""`adjudicate settings`: the settings in force, and the reference page of every key."""
 
 import json
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ def settings(
     file: SettingsFile = None,
     docs: Annotated[bool, typer.Option("--docs", help="Print the reference of every key (docs/settings.md).")] = False,
     as_variables: Annotated[
-        bool, typer.Option("--variables", help="Print them as environment variables instead of YAML.")
+        bool, typer.Option("--variables", help="Print environment variables instead of YAML.")
     ] = False,
 ) -> None:
     """Print the settings in force (secrets masked), or with --docs the reference of every key."""
@@ -32,7 +32,7 @@ def settings(
 
 
 def variables(read: BaseModel) -> list[str]:
-    """`NAME=value` for every setting that has a value; a list as JSON, which is how a variable holds one."""
+    """`NAME=value` for every setting that has a value; a list as JSON, the form of a list in a variable."""
     from stream.setting_mistakes import setting_fields, variable_of
 
     lines = []
@@ -46,22 +46,22 @@ def variables(read: BaseModel) -> list[str]:
 
 
 def reference() -> str:
-    """The reference page, from the settings' own descriptions."""
+    """The reference page, from the descriptions of the settings."""
     from stream.setting_mistakes import setting_fields
     from stream.settings import Settings
 
     rows = "\n".join(_row(path, field) for path, field in setting_fields(Settings))
     return f"""# Settings
 
-Printed by `adjudicate settings --docs`. A key stands in one of three places, and the first of them wins:
+This page is the output of `adjudicate settings --docs`. A setting comes from one of three places, and the first wins:
 
-1. the environment, as the variable named here
+1. the environment, as the variable in the table
 2. a file named like that variable, in the folder `ADJUDICATE_SECRETS_DIR`
 3. the YAML file of `--settings`, in its section (`kafka: {{bootstrap_servers: …}}`)
 
 A list has the same form in YAML and in a variable: `ADJUDICATE_FETCH__PORTS='[80, 443]'`. A variable that begins with
-`ADJUDICATE_` and is no setting is a mistake, as is an unknown key. `adjudicate settings` prints what is in force, and
-with `--variables` prints it as variables.
+`ADJUDICATE_` and is no setting is a mistake, as is an unknown key. `adjudicate settings` prints the settings in force.
+With `--variables` it prints them as variables.
 
 | key | variable | default | meaning |
 |---|---|---|---|

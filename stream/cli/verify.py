@@ -1,4 +1,4 @@
-"""`adjudicate verify`: exactly one decision for every event and client? Read from the topics themselves."""
+"""`adjudicate verify`: read the topics and check for exactly one decision for every event and client."""
 
 import time
 from collections.abc import Iterable
@@ -23,26 +23,27 @@ _SHOWN = 20
 
 def verify(  # noqa: PLR0913, PLR0917 - each is an option of the command
     inputs: Annotated[
-        list[str] | None, typer.Option("--input", help="Input topic; repeatable. (default: creatives and pages)")
+        list[str] | None, typer.Option("--input", help="Input topic; may repeat. (default: creatives and pages)")
     ] = None,
     outputs: Annotated[
-        list[str] | None, typer.Option("--output", help="Decision topic; repeatable. (default: the three)")
+        list[str] | None, typer.Option("--output", help="Decision topic; may repeat. (default: the three)")
     ] = None,
-    rejects: Annotated[str | None, typer.Option(help="Topic of the rejects. (default: of the settings)")] = None,
-    scores: Annotated[str | None, typer.Option(help="Topic of the scores, to count these too.")] = None,
+    rejects: Annotated[str | None, typer.Option(help="Topic of the rejects. (default: that of the settings)")] = None,
+    scores: Annotated[str | None, typer.Option(help="Topic of the scores, to count them too.")] = None,
     policies: Annotated[
-        Path | None, typer.Option(help="Folder of policies that says which clients an event without any concerns.")
+        Path | None,
+        typer.Option(help="Folder of policies. They decide which clients an event concerns that names none."),
     ] = None,
-    clients: Annotated[str | None, typer.Option(help="Or these clients, separated by commas.")] = None,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for answers that are on their way.", min=0)] = 0.0,
+    clients: Annotated[str | None, typer.Option(help="Expect these clients instead, separated by commas.")] = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for missing answers.", min=0)] = 0.0,
     settings: SettingsFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that every event has exactly one decision for each client, and every unparsable one its reject.
+    """Check that every event has exactly one decision for each client, and every unparsable record one reject.
 
-    Reads the topics from their beginnings as a read-committed consumer would and changes nothing. Without
-    --policies or --clients, the clients that decided on any event naming none are expected on all of those.
-    Exits 0 if all is well and 1 if not.
+    The command reads the topics from their beginnings as a read-committed consumer, and changes nothing. Without
+    --policies or --clients, it takes the clients that decided on any event that names none, and expects them on
+    all such events. The exit code is 0 without findings and 1 with findings.
     """
     from moderation.errors import ConfigurationError
     from stream.history import Topics
@@ -74,7 +75,7 @@ def examine(
     wait_s: float = 0.0,
     console: "Console | None" = None,
 ) -> "tuple[History, Findings]":
-    """Read and judge; while answers are only missing, again until `wait_s` have passed. Raises BrokerError."""
+    """Read and judge, and repeat for `wait_s` while answers are only missing. Raises BrokerError."""
     from stream.history import History, asked, note_outputs, records_of
     from stream.verify import judge
 
@@ -91,7 +92,7 @@ def examine(
 
 
 def as_report(history: "History", findings: "Findings") -> dict[str, object]:
-    """The findings as JSON values, with how much was looked at."""
+    """The findings as JSON values, with the number of records read."""
     kinds = {kind: [_named(item) for item in getattr(findings, kind)] for kind in findings.__slots__}
     return {"ok": findings.are_none, "looked_at": _looked_at(history), **kinds}
 
@@ -111,7 +112,7 @@ def _clients_of(policies: Path | None, settings: "Settings") -> "ClientsOf":
 
 
 def _counted(records: "Iterable[Record]", what: str, console: "Console | None") -> "Iterable[Record]":
-    """The records as they are, with their number on the terminal while they are read."""
+    """The records unchanged. The terminal shows their number meanwhile."""
     if console is None or not console.is_terminal:
         yield from records
         return

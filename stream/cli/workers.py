@@ -10,7 +10,7 @@ from stream.cli.terminal import print_line
 
 
 def score(settings: SettingsFile = None) -> None:
-    """Run a scoring worker: creatives and pages in, scores out."""
+    """Run a scoring worker. It reads creatives and pages, and writes scores."""
     from stream.settings import read_settings
     from stream.start_score import run_score
 
@@ -22,12 +22,12 @@ def decide(
     replay: Annotated[
         datetime | None,
         typer.Option(
-            help="Decide again what was scored since this time, by the policies as they are now, then end. "
+            help="Decide again everything scored since this time, by the present policies, then end. "
             "A time without a zone is UTC."
         ),
     ] = None,
 ) -> None:
-    """Run a deciding worker: scores in, one decision for each client concerned out."""
+    """Run a deciding worker. It reads scores, and writes one decision for each client concerned."""
     from stream import replay as tool
     from stream.settings import read_settings
     from stream.start_decide import run_decide
@@ -36,4 +36,4 @@ def decide(
         run_decide(read_settings(settings))
     else:
         summary = tool.replay(read_settings(settings), replay.replace(tzinfo=replay.tzinfo or UTC))
-        print_line(summary or "stopped before the end; the same command goes on from there")
+        print_line(summary or "stopped before the end; the same command resumes there")
