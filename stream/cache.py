@@ -1,9 +1,9 @@
-"""What is known by content: evidence, in the process first and in Redis behind it, and images that kill
-their decoder. The only import of redis.
+"""Caches by content hash: evidence, in the process first and then in Redis, and images that kill their decoder.
+The only import of redis.
 
 A key is the image's sha256 with the source's name and stamp, so an answer of another source, model or
 preprocessing is never found. A stored value names its own key and is checked against it. Only real answers
-are kept, never errors; a Redis that is away, slow or wrong is a miss.
+are kept, never errors. A Redis that is away, slow or wrong is a miss.
 """
 
 import threading
@@ -25,11 +25,11 @@ from stream.settings import CacheSettings, RedisSettings
 log = structlog.get_logger()
 
 _QUIET_S: Final = 1.0
-"""After a failure Redis is left alone for so long: each try would cost a timeout."""
+"""Pause after a failure of Redis. Each try would cost a timeout."""
 
 
 class KnownEvidence(BaseModel):
-    """What is remembered of an image that one source examined, with what decoding learned about it."""
+    """The evidence of one source on an image, with the facts from decoding it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -76,7 +76,7 @@ class EvidenceCache:
 
 
 class _Shelf:
-    """Redis as a place to leave things; one that is away, slow or not configured holds nothing."""
+    """Redis as a store. One that is away, slow or not configured is empty."""
 
     def __init__(self, settings: RedisSettings) -> None:
         self._redis = _connect(settings)
@@ -129,10 +129,10 @@ def _checked(key: str, value: bytes) -> KnownEvidence | None:
     try:
         known = KnownEvidence.model_validate_json(value)
     except ValidationError:
-        log.warning("redis holds a value that is none of ours; ignored", key=key)
+        log.warning("redis has a value that cannot be read; ignored", key=key)
         return None
     if not key == known.key == _own_key(known.evidence, key.rpartition(":")[2]):
-        log.warning("redis holds a value under the wrong key; ignored", key=key)
+        log.warning("redis has a value under the wrong key; ignored", key=key)
         return None
     return known
 
@@ -162,4 +162,4 @@ class RedisPoisonList:
 
 
 _POISONED: Final = {status.value.encode(): status for status in POISONED}
-"""Any other word would pass an image off as examined, or as something that nobody found."""
+"""Refuse any other word: it would make an image count as examined, or invent a status."""

@@ -17,12 +17,12 @@ from stream.worker import Outputs
 
 _ANSWER_BYTES: Final = 16 * 1024 * 1024
 _DECISION_BYTES: Final = 1024
-"""Of a decision beside what it repeats of its event."""
+"""Size of a decision without the parts that it repeats of its event."""
 
 
 class DecideStage:
-    """A `stream.worker.Stage`. Asks for the policies anew for each batch, so that a batch is decided by one
-    snapshot and the next batch by the newest."""
+    """A `stream.worker.Stage`. It takes the newest snapshot of the policies for each batch, so one
+    snapshot decides a whole batch."""
 
     name = "decide"
 
@@ -45,7 +45,7 @@ class DecideStage:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _decide(self, records: Sequence[Record]) -> Outputs:
-        """Of as many of the records, from the first on, as answers of some size can be held for."""
+        """Decide the first records, as many as memory allows answers for."""
         policies, now = self._policies(), datetime.now(UTC)
         parsed = list(_bounded(records, len(policies.clients)))
         events = [event for event in parsed if isinstance(event, ScoredEvent)]
@@ -60,7 +60,7 @@ class DecideStage:
     def _output(self, event_id: str, decision: Encoded) -> Output:
         topic = self._settings.topics.shadow if decision.shadow else self._topic_of[decision.verdict]
         if not decision.shadow:
-            # Anybody may name a client that nobody knows: each would be a time series for ever.
+            # An event may name unknown clients. Each would be a time series that never ends.
             client = decision.client if decision.is_known else ""
             metrics.VERDICTS.labels(client, decision.verdict.value).inc()
         # One key per event and client: a re-decision follows the decision it replaces, in the same partition.
@@ -75,7 +75,7 @@ class DecideStage:
 
 
 def _bounded(records: Iterable[Record], everyone: int) -> Iterator[ScoredEvent | EventError]:
-    """Anybody may name a thousand clients and add a long context: each decision repeats it."""
+    """An event may name a thousand clients and have a long context, and each decision repeats the context."""
     expected = 0
     for count, record in enumerate(records):
         parsed = _parsed(record)

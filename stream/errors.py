@@ -2,9 +2,9 @@
 
 AdjudicateError               the root, in `moderation.errors`
 ├── BrokerError               Kafka cannot take or give records
-│   ├── TransactionAborted    this transaction is gone, the producer lives: seek back and go on
+│   ├── TransactionAborted    this transaction is gone, the producer still works: seek back and continue
 │   └── ProducerLost          the producer is fenced, fatal or in doubt: discard it
-├── PositionLost              where to read on cannot be known: a person must say it
+├── PositionLost              the position cannot be established: a person must set it
 └── SandboxError              a part of the local stack cannot be installed or started
 """
 
@@ -16,7 +16,7 @@ class BrokerError(AdjudicateError):
 
 
 class TransactionAborted(BrokerError):
-    """The transaction is gone but its producer can go on: seek back to the committed offsets."""
+    """The transaction is gone but its producer still works: seek back to the committed offsets."""
 
 
 class ProducerLost(BrokerError):

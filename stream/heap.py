@@ -1,8 +1,8 @@
-"""What a worker has freed goes back to the system: its memory is what it works on, not what it once needed.
+"""Returns freed memory to the system, so that a worker does not keep the memory of its largest backlog.
 
 glibc raises the size from which it maps a block apart to that of the largest block freed so far (mallopt(3),
-M_MMAP_THRESHOLD), and gives every thread an arena of its own. A scorer that works off a backlog frees pixels by
-the megabyte, so its blocks then lie scattered over several heaps and stay resident.
+M_MMAP_THRESHOLD), and gives every thread a separate arena. A scorer with a backlog frees pixels by
+the megabyte. Its blocks are then scattered over several heaps and stay resident.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ from typing import Final
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _BLOCK: Final = 128 * 1024
-"""glibc's own first threshold; set, it stays."""
+"""glibc's initial threshold. Once set, it stays."""
 
 
 def give_memory_back() -> None:

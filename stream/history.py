@@ -1,4 +1,4 @@
-"""What went in and what came out, as a committed reader sees it: the material `stream.verify` judges."""
+"""Input and output records as a committed reader sees them, for `stream.verify` to judge."""
 
 import base64
 from collections import Counter, defaultdict
@@ -20,7 +20,7 @@ Place = tuple[str, int, int]
 """Topic, partition and offset of a record."""
 
 ClientsOf = Callable[[ImageEvent], frozenset[str] | None]
-"""The clients an event concerns; None where only the history can tell."""
+"""The clients an event concerns; None where only the history shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Asked:
 
 @dataclass(slots=True)
 class History:
-    """Every input record, and how often each thing came out for it. Shadow and repeated decisions are left out.
+    """Every input record, and the number of each of its outputs. Shadow and repeated decisions are left out.
 
     decided:         by event and client.
     verdicts:        by event, client and policy hash ("" where the client is unknown).
@@ -124,12 +124,12 @@ def _event_id(reject: Reject) -> str | None:
 
 
 def clients_by_policies(policies: PolicySet) -> ClientsOf:
-    """The clients whose live policy decides on an event, asked of the policies themselves."""
+    """The clients whose live policy decides on an event, by the policies themselves."""
     return lambda event: frozenset(policies.find_clients(event))
 
 
 def clients_by_history(_: ImageEvent) -> None:
-    """Nobody says which clients there are: those that decided are taken for all."""
+    """No list of clients is given: the clients that decided are taken for all."""
     return
 
 

@@ -29,5 +29,5 @@ def configure_logs(level: str) -> None:
 
 
 def _to_standard_error(*_: object) -> structlog.PrintLogger:
-    """Looked up for each line: whoever runs commands inside a process may have put another stream there."""
+    """Read for each line, because a program that runs commands may have replaced the stream."""
     return structlog.PrintLogger(sys.stderr)

@@ -1,4 +1,4 @@
-"""What a worker tells of itself: Prometheus metrics, and the watchdog that ends a stalled one."""
+"""Prometheus metrics of a worker, and the watchdog that ends a stalled one."""
 
 import faulthandler
 import os
@@ -55,7 +55,7 @@ class Progress:
         self._last = time.monotonic()
 
     def waiting(self) -> None:
-        """A server this worker needs is known to be away: waiting is the right thing to do."""
+        """A server that this worker needs is known to be away, so waiting is correct."""
         WAITING.labels(self._stage).set(1)
         self._last = time.monotonic()
 
@@ -69,7 +69,7 @@ def _end_process() -> None:
 
 
 def start_watchdog(progress: Progress, limit_s: float, end: Callable[[], None] = _end_process) -> threading.Thread:
-    """End the process when work stands still for `limit_s`, so that a supervisor starts a fresh one."""
+    """End the process when work makes no progress for `limit_s`, so that a supervisor starts a fresh one."""
 
     def watch() -> None:
         while (stalled_s := progress.stalled_for_s()) < limit_s:

@@ -40,7 +40,7 @@ _NETWORKS: Final = tuple((ip_network(text), reason) for reason, texts in _FORBID
 
 
 def why_forbidden(address: Address) -> str | None:
-    """Why nobody may be sent to this address, or None where it is an ordinary public one."""
+    """Why this address is forbidden, or None for an ordinary public one."""
     for network, reason in _NETWORKS:
         if address.version == network.version and address in network:
             return reason
@@ -55,8 +55,8 @@ def is_exempt(address: Address, allowed: Iterable[Network]) -> bool:
     """Whether an operator allowed this address.
 
     Never by another notation of it: IPv4 inside IPv6 stays forbidden, and so does an address with a scope. A
-    metadata service has to be named by itself: it hands out the machine's credentials, and a wide network
-    holds it by accident.
+    metadata service has to be listed by its single address: it gives out the machine's credentials, and a wide
+    network contains it by accident.
     """
     if address.is_multicast or _is_wrapped(address):
         return False

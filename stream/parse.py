@@ -1,4 +1,4 @@
-"""Records → image events: the two encodings, and what is refused.
+"""Records → image events: the two encodings, and the refusals.
 
 A record's value is either the event as JSON, or the raw image with the event as JSON in the header
 `adjudicate-event`. What producers send is taken where its meaning is certain (docs/events.md has the table).
@@ -49,7 +49,7 @@ _REMEDIES: Final = {
     "datetime_type": "send a time like 2026-11-25T12:00:00Z",
     "string_pattern_mismatch": "send text without control characters",
 }
-"""What a producer does about a mistake, by pydantic's type of it."""
+"""The remedy of a mistake, by pydantic's type of it."""
 
 
 @dataclass(frozen=True, slots=True)

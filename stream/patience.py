@@ -1,4 +1,4 @@
-"""A model that is away is waited for: events stay on the broker rather than fail.
+"""Waiting for a model that is away: events stay on the broker and do not fail.
 
 A call is retried, with longer deadlines for a slow server, until `triton.patience_s` has passed; meanwhile
 `is_away` tells the worker to stop consuming. Only then does a batch get `MODEL_UNAVAILABLE`, and each

@@ -1,4 +1,4 @@
-"""What happens to policies is told: in the log, in the metrics, and on a topic where a client's people can see it."""
+"""Reports of policy changes: in the log, in the metrics, and on a topic that clients can read."""
 
 import queue
 import threading
@@ -19,7 +19,7 @@ _CLOSE_S: Final = 1.0
 
 
 class PolicyNews:
-    """Published from a thread of its own: brokers that are slow to take the news must not delay the policies."""
+    """Published from a separate thread: slow brokers must not delay the policies."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -28,14 +28,14 @@ class PolicyNews:
         self._thread.start()
 
     def tell(self, event: PolicyEvent) -> None:
-        told = event.model_dump(mode="json")
+        fields = event.model_dump(mode="json")
         if event.kind is PolicyEventKind.REFUSED:
-            log.error("policy file refused; the last good one stays", **told)
+            log.error("policy file refused; the last good one stays", **fields)
             metrics.POLICY_ALARMS.labels(event.client or "").inc()
         elif event.kind is PolicyEventKind.REPAIRED:
-            log.info("policy file right again; the alarm is over", **told)
+            log.info("policy file repaired; the alarm is over", **fields)
         else:
-            log.info("policy changed", **told)
+            log.info("policy changed", **fields)
         self._waiting.put(event)
 
     def close(self) -> None:

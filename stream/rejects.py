@@ -1,4 +1,4 @@
-"""What happens to a record that cannot become an event: kept, with the reason, on its own topic."""
+"""Rejects: records that cannot become an event, kept with the reason on a separate topic."""
 
 import base64
 from datetime import UTC, datetime

@@ -38,7 +38,7 @@ class ReplaySummary:
 
 
 def replay(settings: Settings, since: datetime) -> ReplaySummary | None:
-    """Decide again what was scored since then. None where a signal stopped it before the end.
+    """Decide again the events scored since then. None where a signal stopped it before the end.
 
     Serves no metrics: it ends, and its port may be the live worker's. Raises what `run_replay` raises.
     """
@@ -81,7 +81,7 @@ def summarize(settings: Settings, since: datetime, started: datetime) -> ReplayS
 
 @dataclass(slots=True)
 class _Comparison:
-    """Digests stand for event and client: there may be millions, and their names can be long."""
+    """A digest of event and client: there may be millions, and their names can be long."""
 
     started: datetime
     before: dict[bytes, tuple[datetime, str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What both workers share: logs, metrics, signals, the watchdog, and the loop until they are told to stop."""
+"""Shared parts of both workers: logs, metrics, signals, the watchdog, and the loop until a stop is requested."""
 
 import signal
 import sys
@@ -18,7 +18,7 @@ from stream.worker import Stage, Worker
 log = structlog.get_logger()
 
 stopped: Final = threading.Event()
-"""Set once this process was told to stop."""
+"""Set once a stop of this process is requested."""
 
 
 def prepare(settings: Settings) -> None:

@@ -1,8 +1,8 @@
 """The first stage: image events → scored events, each image examined once by each source of evidence.
 
-The way of a batch, top to bottom in `ScoreStage._score`: parse → fetch → hash → known already? → decode what a
-source still lacks → each source examines it → evidence. Every event comes out with a status; what cannot be
-parsed goes to the rejects.
+Steps of a batch, in the order of `ScoreStage._score`: parse → fetch → hash → recall known evidence → decode what
+a source still lacks → each source examines it → evidence. Every event gets a status. A record that cannot be
+parsed becomes a reject.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ class Fetcher(Protocol):
 
 @dataclass(slots=True)
 class _Item:
-    """One record on its way through a batch: ended by `reject` or `failure`, answered by `evidence`, or under way."""
+    """One record of a batch: ended by `reject` or `failure`, answered by `evidence`, or in work."""
 
     record: Record
     incoming: Incoming | None = None
@@ -89,7 +89,7 @@ class ScoreStage:
         return not any(source.is_away() for source in self._sources.values())
 
     def close(self) -> None:
-        # First what the threads wait for: each of their batches may hold minutes of decoding.
+        # First the parts that the threads wait for: each of their batches may have minutes of decoding left.
         for part in (*self._sources.values(), self._decoder, self._fetcher):
             if part is not None:
                 part.close()
@@ -148,7 +148,7 @@ class ScoreStage:
     # -- evidence -------------------------------------------------------------------------------
 
     def _recall(self, items: list[_Item]) -> Lacking:
-        """Give every item what is known of its bytes; what each source must still examine."""
+        """Give every item its known evidence. Returns what each source must still examine."""
         lacking: Lacking = {}
         for name, source in self._sources.items():
             try:
@@ -166,7 +166,7 @@ class ScoreStage:
         return lacking
 
     def _examine(self, lacking: Lacking) -> None:
-        """Decode once what any source lacks, and let each source examine what it lacks."""
+        """Decode once each image that any source lacks, and let each source examine what it lacks."""
         decoded = self._decode(lacking)
         for name, waiting in lacking.items():
             ready = [sha256 for sha256 in waiting if sha256 in decoded]

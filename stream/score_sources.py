@@ -1,4 +1,4 @@
-"""Where the tools of policies get scored events from: a topic, or an image scored now."""
+"""Scored events for the policy tools: from a topic, or from an image scored now."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from stream.start_score import decode_pool, triton_address
 
 
 def from_topic(settings: Settings, topic: str) -> Iterator[ScoredEvent]:
-    """Every committed scored event of a topic, up to what was its end when asked. Raises BrokerError."""
+    """Every committed scored event of a topic, up to its end at the time of the call. Raises BrokerError."""
     for record in read_committed(settings.kafka, [topic]):
         if record is None or record.value is None:
             continue

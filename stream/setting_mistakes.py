@@ -54,7 +54,7 @@ def _nearest(name: str, known: list[str]) -> str:
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
-    """One line for each mistake; a single one stands on the first line."""
+    """One line for each mistake. A single mistake is on the first line."""
     fields = dict(setting_fields(model))
     lines = [_line(mistake, fields) for mistake in error.errors(include_url=False)]
     return f"{where}: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"{where}: {len(lines)} wrong", *lines])

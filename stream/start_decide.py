@@ -1,4 +1,4 @@
-"""Puts the deciding worker together from settings."""
+"""Assembles the deciding worker from settings."""
 
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -43,9 +43,9 @@ class Replayed(NamedTuple):
 
 
 def run_replay(settings: Settings, since: datetime) -> Replayed:
-    """Decide again, by the policies as they are now, every event scored since then; ends when that is done.
+    """Decide again, by the present policies, every event scored since then, then end.
 
-    A replay that was interrupted goes on where it was, see `replay_group`.
+    An interrupted replay resumes where it stopped, see `replay_group`.
     """
     prepare(settings)
     policies = load(settings.policies, settings.labels())

@@ -1,4 +1,4 @@
-"""Puts the scoring worker together from settings."""
+"""Assembles the scoring worker from settings."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What is checked before a worker starts: every topic that it reads or writes is there."""
+"""Checks before a worker starts: every topic that it reads or writes exists."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -46,7 +46,7 @@ class Misplaced(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything that is wrong; all empty where the promise was kept.
+    """All findings; empty where the guarantee was kept.
 
     missing, doubled:  decisions that came out too seldom or too often.
     contradictory:     decisions with different verdicts under one policy.
@@ -155,7 +155,7 @@ def _contradictions(history: History) -> Iterator[Contradiction]:
 
 
 def _unanswered(history: History) -> Iterator[Misplaced]:
-    """Where an id came several times, its records cannot be told apart: then `missing` tells."""
+    """Records with the same id cannot be distinguished; `missing` reports them."""
     decided = {event_id for event_id, _ in history.decided}
     for asked in history.asked:
         if history.rejected[asked.place] or history.rejected_scores[asked.event_id or ""]:

@@ -1,4 +1,4 @@
-"""What a command says, and with which code it ends, when something expected goes wrong."""
+"""Messages and exit codes of commands for expected errors."""
 
 import sys
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from stream.cli.terminal import print_notice
 from stream.errors import BrokerError
 
 TO_BE_MENDED, WORTH_ANOTHER_TRY = 2, 3
-"""Exit codes: a setting, a file or an argument is wrong; a server is to blame."""
+"""Exit codes: a setting, a file or an argument is wrong; a server failed."""
 
 EXTRA_OF: Final = {
     "torch": "train",
@@ -24,7 +24,7 @@ EXTRA_OF: Final = {
     "skimage": "sandbox",
     "psutil": "sandbox",
 }
-"""Module → the extra of this distribution that brings it."""
+"""Module → the extra of this distribution that contains it."""
 
 
 def run_command(command: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""What the commands of policies are given: recorded scores, policies by name, words that must be known."""
+"""Arguments of the policy commands: recorded scores, policies by name, words of closed lists."""
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ def overlaid(place: Path, among: Path, labels: LabelCatalogue) -> PolicySet:
 
 
 def of_clients(policies: PolicySet, only: Collection[str]) -> PolicySet:
-    """The policies of these clients; of every client if none is given. What is not asked costs nothing."""
+    """The policies of these clients, or of every client if none is given. Other policies cost nothing."""
     return PolicySet(tuple(p for p in policies.policies if p.client in only)) if only else policies
 
 
@@ -74,7 +74,7 @@ def pictures_for(shown: Sequence[Shown], places: Sequence[Path] | None, report: 
 
 @contextmanager
 def scores_with_progress(source: str, settings: Path | None) -> Iterator[Iterator[ScoredEvent]]:
-    """Recorded scores, with a bar where somebody watches."""
+    """Recorded scores, with a progress bar on a terminal."""
     with file_progress(source) as advance:
         yield recorded(source, settings, advance)
 
@@ -125,7 +125,7 @@ def share(option: str, value: float) -> float:
 
 
 def word(option: str, given: str, known: tuple[str, ...], hint: Hint = nearest) -> str:
-    """A word of a closed list. Raises ConfigurationError with what was probably meant."""
+    """A word of a closed list. Raises ConfigurationError with the probable meaning."""
     if given in known:
         return given
     raise ConfigurationError(f"--{option} {given}: one of {', '.join(known)}. {hint(given, known)}".rstrip(". "))
@@ -152,7 +152,7 @@ def ask(question: str, known: tuple[str, ...], default: str, hint: Hint) -> str:
 
 
 class ScoredLabels(NamedTuple):
-    """What a model scores, and how it is named in messages."""
+    """The labels of a model, and its name in messages."""
 
     name: str
     labels: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What the tools of policies print: tables for people, JSON for machines, JUnit for build servers."""
+"""Output of the policy tools: tables for people, JSON for machines, JUnit for build servers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ def print_check(found: Examination, warnings: Sequence[PolicyWarning], *, as_jso
 
 
 def print_results(results: Sequence[PolicyResult]) -> None:
-    """Every failed case with what was expected; per policy the coverage of its rules."""
+    """Every failed case with its expectation, and the coverage of each policy's rules."""
     out = console()
     for result in results:
         failed = [case for case in result.results if not case.passed]
@@ -57,7 +57,7 @@ def print_results(results: Sequence[PolicyResult]) -> None:
 
 
 def write_junit(results: Sequence[PolicyResult], path: Path) -> None:
-    """The results in the form that build servers show."""
+    """The results in the format of build servers."""
     root = ElementTree.Element("testsuites")
     for result in results:
         failures = sum(not case.passed for case in result.results) + bool(result.mistakes)

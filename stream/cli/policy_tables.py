@@ -1,4 +1,4 @@
-"""What `diff` and `backtest` print: counts, shares, and what weighs most, as tables."""
+"""Tables of `diff` and `backtest`: counts, shares, and the heaviest creatives."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -101,7 +101,7 @@ _MOST_MISTAKES: Final = 10
 
 
 def _truth_table(title: str, outcomes: Mapping[str, Outcome]) -> Table:
-    """One row for each verdict, or for each thing that decides and verdict."""
+    """One row for each verdict, or for each pair of deciding rule and verdict."""
     numbers = [column for truth in TRUTHS for column in (truth, f"impressions {truth}")]
     sources = ["decided by"] if len(outcomes) > 1 or "" not in outcomes else []
     table = make_table(title, *sources, "verdict", *numbers, numbers=numbers)

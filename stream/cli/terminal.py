@@ -35,7 +35,7 @@ def _console(stream: Any) -> Console:
 
 
 def print_line(text: object) -> None:
-    """A line of the result, as it is: no markup, no wrapping."""
+    """A line of the result, without markup and wrapping."""
     sys.stdout.write(f"{text}\n")
 
 
@@ -65,7 +65,7 @@ def verdict_text(word: str | None) -> Text:
 
 
 def make_table(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
-    """An empty table whose `numbers` columns stand to the right."""
+    """An empty table whose `numbers` columns are aligned to the right."""
     made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", expand=False)
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")

@@ -13,7 +13,7 @@ from moderation.images import PREPROCESSING
 _log = structlog.get_logger(__name__)
 
 POISONED: Final = frozenset({Status.DECODE_CRASHED, Status.TIMEOUT})
-"""How an image can end that is remembered."""
+"""The outcomes that are remembered."""
 
 
 class PoisonList(Protocol):
@@ -23,7 +23,7 @@ class PoisonList(Protocol):
         """The status that this content ended with, or None."""
 
     def add(self, sha256: str, status: Status) -> None:
-        """Remember it. A list that cannot be reached forgets: the image is then tried again."""
+        """Remember it. If the list cannot be reached, the image is tried again later."""
 
 
 class NoPoison:

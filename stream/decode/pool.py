@@ -1,8 +1,8 @@
-"""Decoding in processes that may die: an image that crashes, hangs or eats memory costs its own event only.
+"""A pool of decoder processes: an image that crashes, hangs or exhausts memory costs its event only.
 
 Each worker process has one thread here that feeds it a few images at a time and reads one reply per image,
 in order. So the first image without a reply when a worker dies or stalls is the suspect: it is tried once
-more, alone; its neighbours are simply tried again. A suspect that does it twice gets a status and goes on
+more, alone; its neighbours are tried again as usual. A suspect that fails twice gets a status and goes on
 the poison list.
 """
 
@@ -106,7 +106,7 @@ class DecodePool:
         return []
 
     def decode(self, process: DecodeProcess, tasks: list[Task]) -> bool:
-        """Whether the process is still good after these images. One that died idle is nobody's fault."""
+        """Whether the process still works after these images. No image is a suspect if it died idle."""
         if not process.is_alive():
             self._queue.put_back(tasks)
             return False

@@ -1,4 +1,4 @@
-"""One decode process, as its parent sees it."""
+"""One decode process, from its parent's side."""
 
 import os
 import signal

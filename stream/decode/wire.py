@@ -1,4 +1,4 @@
-"""What the decode pool and its worker processes say to each other over a socket pair.
+"""The protocol between the decode pool and its worker processes, over a socket pair.
 
 Plain structs and JSON, never pickle: a decoder that was taken over by an image can then send nothing worse
 than a wrong picture.
@@ -30,7 +30,7 @@ _LAST_CHANCE_S: Final = 0.05
 
 
 class Gone(Exception):
-    """The other side closed, died, or sent something that is not a message."""
+    """The other side closed, died, or sent an invalid message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,8 @@ def receive_ready(peer: socket.socket, timeout_s: float) -> None:
 
 
 def _receive(peer: socket.socket, size: int, deadline: float | None = None) -> bytearray:
-    """Exactly `size` bytes. What has already arrived is taken even after the deadline: the clock may have
-    run on while this process was the one that stood still."""
+    """Exactly `size` bytes. Bytes that have arrived are read even after the deadline, because
+    this process itself may have been stopped meanwhile."""
     buffer = bytearray(size)
     view = memoryview(buffer)
     while view:

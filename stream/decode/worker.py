@@ -1,4 +1,4 @@
-"""The process in which images are decoded: little memory, no rights, dies with its parent.
+"""The process that decodes images: little memory, no rights, ends with its parent.
 
 Started by `stream.decode.process` as `python -m stream.decode.worker FD CONFIG` with an almost empty environment.
 """
@@ -47,8 +47,8 @@ def main() -> None:
 
 
 def serve(peer: socket.socket, decode: Decoder, config: WorkerConfig) -> None:
-    """Answer requests until the parent closes. Anything but an ImageError ends this process on purpose:
-    the parent then knows which image it was."""
+    """Answer requests until the parent closes. Any other error than ImageError ends this process on
+    purpose, so that the parent knows the image."""
     while True:
         for data in receive_request(peer):
             try:

@@ -1,4 +1,4 @@
-"""Scores of image files straight from the model: decode, batch over files, ask Triton, the worst view counts."""
+"""Scores of image files from the model: decode, batch over files, ask Triton; the highest view counts."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ _TIMEOUT_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """What the model says of one file, or the status that says why it was not asked."""
+    """The scores of one file, or the status that explains why there are none."""
 
     path: Path
     status: Status

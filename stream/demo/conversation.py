@@ -50,7 +50,7 @@ class Conversation:
     ) -> None:
         """Send everything, write each decision to `file` as it comes, and stop the stages when all are there.
 
-        Raises SandboxError where a stage dies or says nothing for `patience_s`, BrokerError where Kafka fails.
+        Raises SandboxError where a stage dies or is silent for `patience_s`, BrokerError where Kafka fails.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="send") as thread:
             sending = thread.submit(produce_all, self._kafka, self._outputs(outgoing, strays))

@@ -6,7 +6,7 @@ from moderation.events import Decision, Reason, Status, Verdict, one_line
 
 
 class Evidence(NamedTuple):
-    """The label a verdict turned on, or for an allow without one the label that came highest."""
+    """The label that decided the verdict, or for an allow without one the highest label."""
 
     label: str
     score: float
@@ -51,5 +51,5 @@ def _comparison(reason: Reason) -> str:
 
 
 def outcome(decision: Decision) -> str:
-    """What stands in place of a label: the status where the image was not examined."""
+    """The text in place of a label: the status where the image was not examined."""
     return "" if decision.status is Status.OK else decision.status.value

@@ -109,7 +109,7 @@ def poster(size: tuple[int, int], slogan: str, small: str, motif: str, palette: 
 
 
 def placard(size: tuple[int, int], slogan: str, palette: Palette) -> Pixels:
-    """A hand-held cardboard sign over a crowd, tilted as if somebody carried it."""
+    """A hand-held cardboard sign over a crowd, tilted as if carried."""
     pixels = gradient(size, (196, 214, 232), (150, 160, 170))
     box = whole(pixels)
     draw(pixels, "city", box.part(0, 0.35, 1, 1), Palette((120, 128, 138), GREY, WHITE, (200, 200, 170)))

@@ -1,4 +1,4 @@
-"""Keeps count of what was promised: one decision per event and client concerned, no more and no fewer."""
+"""Counts decisions against the guarantee: exactly one per event and client concerned."""
 
 import json
 import time
@@ -29,7 +29,7 @@ class Ledger:
         self._done: set[tuple[str, str]] = set()
 
     def expect(self, event_id: str, clients: Sequence[str]) -> None:
-        """An event is about to be sent that concerns these clients; it may concern nobody."""
+        """Expect decisions on an event before it is sent. `clients` may be empty."""
         self.sent += 1
         if clients:
             self._owed[event_id] = set(clients)
@@ -75,7 +75,7 @@ class Ledger:
 
     @property
     def is_exact(self) -> bool:
-        """Whether there was exactly one decision per event and client, and none that nobody asked for."""
+        """Whether there was exactly one decision per event and client, and no unexpected one."""
         return self.is_settled and not self.doubled and not self.unexpected
 
     def missing(self, most: int = 5) -> list[str]:
@@ -84,7 +84,7 @@ class Ledger:
 
 
 def rejected_event(original: bytes) -> str | None:
-    """The event a rejected record held, where its bytes still say so."""
+    """The id of the event in a rejected record, where its bytes contain one."""
     try:
         content = json.loads(original)
     except ValueError:

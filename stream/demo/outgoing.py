@@ -66,8 +66,8 @@ def from_folder(
 ) -> Iterator[Outgoing]:
     """Every image file below `folder` as an event, in the order of names, read when its turn comes.
 
-    The two encodings take turns. A file that cannot be read is told to `on_skipped` and sends nothing.
-    expected: what the files that are known show, by path below the folder.
+    The two encodings take turns. `on_skipped` gets a file that cannot be read, and nothing is sent.
+    expected: the known content of files, by path below the folder.
     """
     for number, path in enumerate(image_files(folder)):
         name = printable(path.relative_to(folder))
@@ -105,7 +105,7 @@ def _read_again(path: Path) -> bytes:
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """What a run over a folder sends: every regular file but `expected.csv`, which says what the others show."""
+    """The files that a run over a folder sends: every regular file except `expected.csv`."""
     return (path for path in regular_files(folder) if path != folder / FILE)
 
 

@@ -86,7 +86,7 @@ def as_line(each: Classified) -> dict[str, Any]:
 
 
 def print_scores(console: Console, found: Iterable[Classified]) -> None:
-    """One row per image with a bar for each top label, as they come, and a line of sub-labels that stand out."""
+    """One row per image with a bar for each top label, as they arrive, and a line of conspicuous sub-labels."""
     for each in found:
         name = Text(printable(each.path), style="bold", overflow="fold")
         if each.scores is None:

@@ -1,4 +1,4 @@
-"""The demo: the whole way of an event on the local stack, from image files to decisions on a page."""
+"""The demo: the whole data flow on the local stack, from image files to a page of decisions."""
 
 import os
 import time

@@ -1,7 +1,7 @@
 """The sample events of the demo: drawn ads, posters and pages, and photographs that ship in scikit-image.
 
 Every brand, party and publisher is invented and every domain is a reserved `.example`. The pictures are
-meant to be plain: they show what the whole way does with an image, not what the model is best at.
+plain on purpose: they show how the processor treats an image, and do not flatter the model.
 """
 
 import base64
@@ -26,7 +26,7 @@ SHEET: Final = (480, 680)
 SCREEN: Final = (1280, 960)
 
 UNKNOWN_CLIENT: Final = "brand-without-a-policy"
-"""A client that no policy file names: its one decision is a review that says so."""
+"""A client without a policy file. Its one decision is a review with rule `unknown_client`."""
 
 
 POLITICAL: Final = ("political",)

@@ -19,7 +19,7 @@ MOST_ROWS: Final = 150
 def print_decisions(console: Console, images: Iterable[Judged]) -> None:
     """One row per image and client: the verdict, and the rule, label, score and threshold behind it.
 
-    Where the content of an image is known, the expected verdict stands beside the verdict; another one is a miss.
+    Where the content of an image is known, the expected verdict is beside the verdict. A different one is a miss.
     """
     images = list(images)
     expected = [("Expected", None)] if any(image.expected for image in images) else []

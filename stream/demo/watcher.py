@@ -1,4 +1,4 @@
-"""What the demo tells whoever watches it, and the watcher that draws it on a terminal."""
+"""Progress of the demo: the interface of an observer, and the one that draws on a terminal."""
 
 from typing import Self
 
@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 
 class Watcher:
-    """Told how a run goes; this one keeps silent."""
+    """Observer of a run's progress. This one is silent."""
 
     def step(self, text: str) -> None:
         """A new phase begins."""

@@ -1,4 +1,4 @@
-"""The two stages as child processes of the demo, on the local stack and nowhere else."""
+"""The two stages as child processes of the demo, on the local stack only."""
 
 import os
 import sys
@@ -33,7 +33,7 @@ def worker_settings(sandbox: Sandbox, policies: Path, images: Path | None) -> di
 
 
 def worker_environment(settings: dict[str, str]) -> dict[str, str]:
-    """Of a stage that knows these settings only: the user's own may point to a real broker or cache."""
+    """Environment of a stage with these settings only: the user's may name a real broker or cache."""
     inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("ADJUDICATE_")}
     return {**inherited, **settings}
 

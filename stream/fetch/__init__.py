@@ -1,4 +1,4 @@
-"""Fetching images by URL without becoming a stranger's way into the network this runs in."""
+"""Fetching images by URL, guarded against requests into the internal network."""
 
 from stream.fetch.fetcher import Fetcher, FetchLimits
 

@@ -50,11 +50,11 @@ class FetchLimits:
 
 
 class Fetcher:
-    """Fetches images on an event loop in a thread of its own.
+    """Fetches images on an event loop in a separate thread.
 
     resolve:          (host, port) → addresses; the system's resolver unless a test gives another.
     tls:              context for https; the system's authorities unless given.
-    allowed_networks: exempt from the rules for addresses: a CDN inside the operator's own network.
+    allowed_networks: exempt from the rules for addresses: a CDN inside the operator's network.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Fetcher:
         raise _failed(f"more than {self._limits.max_redirects} redirects")
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """The body, by its real length. Encoded bodies were not asked for and could be bombs."""
+        """The body, by its real length. Encoded bodies were not requested and could be bombs."""
         if response.status != _OK:
             raise _failed(f"HTTP {response.status}")
         encodings = response.headers.getall("Content-Encoding", ["identity"])
@@ -164,7 +164,7 @@ class Fetcher:
             raise ImageError(Status.TOO_LARGE, f"more than {self._limits.max_bytes} bytes")
 
     def _checked_socket(self, info: tuple[Any, ...]) -> socket.socket:
-        """The last door: no socket is made for a forbidden address, whatever led here."""
+        """The last check: no socket is made for a forbidden address."""
         family, kind, protocol, _name, address = info
         try:
             self._guard.check_address(str(address[0]))
@@ -178,7 +178,7 @@ class _ForbiddenSocket(PermissionError):
 
 
 class _Turns:
-    """Who may fetch now: so many in all, so many from one host."""
+    """Limits on fetches at a time: in all, and from one host."""
 
     def __init__(self, total: int, per_host: int) -> None:
         self._all = asyncio.Semaphore(total)

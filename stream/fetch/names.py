@@ -1,4 +1,4 @@
-"""Looking up host names so that a slow or lying name server costs only the URL that names it."""
+"""Resolving host names. A slow or malicious name server costs only the URLs that need it."""
 
 import asyncio
 import socket
@@ -67,7 +67,7 @@ class SystemNames:
             self._room.release()
         try:
             loop.call_soon_threadsafe(_deliver, answer, outcome)
-        except RuntimeError:  # the loop was closed meanwhile: nobody waits
+        except RuntimeError:  # The loop was closed meanwhile, and no caller waits.
             return
 
 

@@ -1,4 +1,4 @@
-"""What every client of the brokers shares: how it gets in, how it logs, and the vendor's words in ours."""
+"""Shared parts of all Kafka clients: access, logs, and the vendor's errors as the project's errors."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ Client = TypeVar("Client")
 
 
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
-    """Where the brokers are and how to be let in, in librdkafka's keys."""
+    """Address of the brokers and credentials, in librdkafka's keys."""
     secret = settings.sasl_password
     key_secret = settings.ssl_key_password
     entries: dict[str, Any] = {
@@ -61,11 +61,11 @@ NEVER_TAKEN: Final = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, 
 
 
 def translated(error: KafkaException) -> AdjudicateError:
-    """What a transaction call raised, in our words.
+    """The error of a transaction call, as an error of this project.
 
     An abortable error leaves the producer usable. All else, timeouts above all, does not: librdkafka
-    may have torn the transaction, so nothing but a new producer's fencing makes it whole. Rights that are
-    missing are for somebody to give: no other try would help.
+    may have torn the transaction, so nothing but a new producer's fencing makes it whole. Missing rights need
+    an administrator, and no retry helps.
     """
     cause: KafkaError = error.args[0]
     if cause.code() in FORBIDDEN:
@@ -126,7 +126,7 @@ def names_of(partitions: Iterable[TopicPartition]) -> list[str]:
 
 
 class LogBridge:
-    """librdkafka's log lines, in the project's log; a broker that is away is mentioned now and then."""
+    """librdkafka's log lines in the project's log. A broker that is away is logged occasionally."""
 
     _LEVELS: Final = {50: "error", 40: "error", 30: "warning", 20: "info", 10: "debug"}
     _AGAIN_AFTER_S: Final = 10.0
@@ -141,7 +141,7 @@ class LogBridge:
         gist = _NUMBERS.sub("", text)
         if gist not in self._said:
             self._said[gist] = True
-            # What librdkafka itself tries again passes by itself: a broker that is just starting, mostly.
+            # librdkafka retries these: a broker that is just starting, mostly.
             severity = "debug" if text.endswith("retrying") else self._LEVELS.get(level, "info")
             getattr(self._log, severity)("librdkafka", text=text)
 

@@ -1,4 +1,4 @@
-"""Asks the brokers where a group stands, for `stream.kafka.positions` to decide."""
+"""Asks the brokers for the offsets of a group, for `stream.kafka.positions` to decide."""
 
 from collections.abc import Iterable, Mapping, Set
 from concurrent.futures import TimeoutError as FutureTimeout

@@ -1,8 +1,8 @@
-"""Partitions that a group has left to nobody.
+"""Orphaned partitions: partitions without an owner in a stable group.
 
 A member gives partitions up in one rebalance and joins again to have them handed on in a second one. Where it dies
 in between and its successor comes back under the same `group.instance.id`, the brokers answer with what is left
-of its assignment and see no need for another rebalance: the rest is nobody's, for ever.
+of its assignment and see no need for another rebalance: the rest stays without an owner.
 """
 
 import threading
@@ -24,15 +24,15 @@ from stream.settings import KafkaSettings
 log = structlog.get_logger()
 
 _LOOKS: Final = 4
-"""The same partitions must be nobody's for a whole session, seen so often: a member that gives them up may first
-finish what it has in flight.
+"""Partitions must be without an owner for a whole session, in this many checks: a member that gives them up may
+first finish its work in flight.
 """
 
 
 class OrphanWatch:
-    """Looks at the group now and then, from a thread of its own, for as long as the process lives.
+    """Looks at the group now and then, from a separate thread, until the process ends.
 
-    Of all members only the first, in the order of their ids, has anything to do about what is seen.
+    Of all members only the first, in the order of their ids, acts on orphaned partitions.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class OrphanWatch:
         self._closing.set()
 
     def must_rejoin(self) -> bool:
-        """Whether this member should leave and join anew, so that the group is dealt out again. Asks once."""
+        """Whether this member should leave and join anew, so that the group assigns its partitions again. Asks once."""
         found = self._must_rejoin.is_set()
         self._must_rejoin.clear()
         return found
@@ -70,7 +70,7 @@ class OrphanWatch:
             looks = looks + 1 if seen == before else 0
             if seen and looks >= _LOOKS:
                 log.warning(
-                    "partitions belong to nobody; joining anew",
+                    "partitions are orphaned; joining anew",
                     partitions=[f"{topic}/{partition}" for topic, partition in sorted(seen)],
                 )
                 self._must_rejoin.set()

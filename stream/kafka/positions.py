@@ -1,4 +1,4 @@
-"""Where a group goes on in each partition. A position is established or waited for, never guessed.
+"""Positions of a group in its partitions. A position is established or waited for, never guessed.
 
 A group begins a topic once: the owner of partition 0 commits the first offset of every partition in one
 transaction, and other members wait for it. Each committed offset carries a claim, the number of the topic's
@@ -104,7 +104,7 @@ def metadata_of(claim: int) -> str:
 
 
 def claim_in(metadata: str | None) -> int:
-    """The claim beside a committed offset; 0 where somebody else committed it."""
+    """The claim beside a committed offset; 0 where another program committed it."""
     try:
         value = json.loads(metadata or "{}").get(_CLAIM, 0)
     except (ValueError, AttributeError):

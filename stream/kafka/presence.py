@@ -16,7 +16,7 @@ _ANSWER_WITHIN_S: Final = 2.0
 
 
 class TopicProbe:
-    """Asks the brokers for topics by name, so that one that may not be seen is told from one that is missing."""
+    """Asks the brokers for topics by name, to distinguish a forbidden topic from a missing one."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._servers = settings.bootstrap_servers

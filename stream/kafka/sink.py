@@ -26,7 +26,7 @@ from stream.settings import KafkaSettings
 
 _GRACE_S: Final = 3.0
 _LOOK_AGAIN_S: Final = 0.1
-"""A caller may be told to hurry while it waits."""
+"""The time may become shorter while a caller waits."""
 
 
 def _never() -> float:
@@ -202,7 +202,7 @@ class Sink:
 def _run(outcome: "Future[None]", step: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     try:
         step(*arguments)
-    except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+    except BaseException as error:  # noqa: BLE001 - raised again by the waiting thread
         outcome.set_exception(error)
     else:
         outcome.set_result(None)

@@ -106,7 +106,7 @@ class Source:
         """Proof of membership as of the last rebalance this thread has seen; a transaction carries it.
 
         Not asked for at commit time: a member that is just losing its partitions would then commit with
-        a proof that says nothing, and the broker would take it. Raises TransactionAborted where there is none.
+        a worthless proof, and the broker would accept it. Raises TransactionAborted where there is none.
         """
         if not self._member_id:
             raise TransactionAborted("expelled from the group")
@@ -115,7 +115,7 @@ class Source:
     def start_assigned(self) -> Mapping[Position, int]:
         """Start what is assigned and whose position is established by now.
 
-        Returns the first offsets of partitions that nobody in the group has begun. They must be committed
+        Returns the first offsets of partitions that the group has not begun. They must be committed
         before, or with, what is read. Raises PositionLost.
         """
         if self._assigned <= self._started or time.monotonic() < self._ask_after:
@@ -188,7 +188,7 @@ class Source:
             self._paused.clear()
 
     def rewind(self) -> bool:
-        """Stop every partition; `start_assigned` starts each where the group then stands. False: call it again.
+        """Stop every partition; `start_assigned` starts each at the group's position. False: call it again.
 
         Not `seek`: that waits without end where a rebalance overtakes it. A rebalance that waits to be served
         is answered by this very stop, so it is served at once, while nothing is in flight.
@@ -212,7 +212,7 @@ class Source:
         self._started -= going
 
     def close(self) -> None:
-        """Leave. What is in flight must have been settled before: rebalances on the way out are not told."""
+        """Leave. What is in flight must have been settled before: later rebalances are not reported."""
         self._is_closing = True
         self._orphans.close()
         self._consumer.close()

@@ -161,7 +161,7 @@ def read_committed(
 ) -> Generator[Record | None]:
     """Every committed record of `topics`, without joining a group: from the beginning, or of `since_ms` and later.
 
-    Ends at what was the end when called; with `follow` it goes on for ever. Yields None whenever nothing
+    Ends at the end of the topics when called; with `follow` it never ends. Yields None whenever nothing
     came for `idle_s` seconds, so that a caller can look at the clock. Raises BrokerError.
     """
     consumer = made(

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 def brokers(client_settings: Mapping[str, str], timeout_s: float = 2.0) -> set[str]:
     """`host:port` of every broker the cluster knows, empty while it does not answer."""
-    # log_level 0: a broker that is not up yet is no news to whoever waits for it.
+    # log_level 0: a broker that is not up yet is no news to the waiting caller.
     admin = AdminClient({**client_settings, "log_level": 0, "socket.connection.setup.timeout.ms": 2000})
     try:
         found = admin.list_topics(timeout=timeout_s).brokers.values()

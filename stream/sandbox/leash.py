@@ -1,4 +1,4 @@
-"""Run as a process of its own: kills the sandbox's servers when the process that started them dies.
+"""Runs as a separate process: kills the sandbox's servers when the process that started them dies.
 
 Usage: leash.py PARENT_PID. Lines on stdin are process groups to watch (`+123`) and to forget (`-123`).
 

@@ -1,7 +1,7 @@
 """librdkafka's in-process mock cluster, for machines without Java or Maven.
 
 Groups and transactions work over TCP and topics appear on first use, with 4 partitions; but readers see
-aborted records and offsets in transactions are not kept. It shows the way of an event and proves nothing
+aborted records and offsets in transactions are not kept. It shows the data flow and proves nothing
 about delivery. Imports confluent_kafka, as the mock lives inside a client handle.
 """
 

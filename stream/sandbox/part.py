@@ -63,7 +63,7 @@ class Leash:
 
 
 class Part:
-    """A server with handles for faults. It runs in a process group of its own, which every signal reaches.
+    """A server with handles for faults. It runs in a separate process group, and every signal reaches the group.
 
     environment: every variable that it sees; by default what `clean_environment` keeps.
     """

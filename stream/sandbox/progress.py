@@ -1,4 +1,4 @@
-"""Shows what the sandbox is doing while somebody waits: spinners on a terminal, else nothing."""
+"""Progress of the sandbox: spinners on a terminal, else nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -181,7 +181,7 @@ class TritonServer(Part):
             raise SandboxError(f"Triton did not {action} {model}: {answer}")
 
     def ask(self, method: str, path: str, body: str = "", timeout_s: float = 30.0) -> tuple[int, str]:
-        """One HTTP request: status and body, or status 0 where nobody answers."""
+        """One HTTP request: status and body, or status 0 without an answer."""
         connection = http.client.HTTPConnection(self.http, timeout=timeout_s)
         try:
             connection.request(method, path, body or None)

@@ -1,4 +1,4 @@
-"""Batches that are with the stage, in the order in which they were read."""
+"""Batches in work at the stage, in the order of reading."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ class _Batch:
 
 
 class Batches:
-    """What a stage answers in any order comes out in order.
+    """A stage answers in any order; the answers leave in the order of reading.
 
     A batch that fails is tried record by record; a record that fails again is answered with a reject.
     """
@@ -77,7 +77,7 @@ class Batches:
             return [[self._reject(record, "stage_failed", detail)] for record in batch.records]
 
     def _retry_alone(self, batch: _Batch) -> None:
-        """One record may have failed the whole batch: each gets a try of its own, in order."""
+        """One record may have failed the whole batch: each is tried alone, in order."""
         alone = [_Batch([record], self._stage.submit([record]), is_retry=True) for record in batch.records]
         self._waiting.extendleft(reversed(alone))
 

@@ -4,16 +4,16 @@ One thread owns the consumer and the producer. A stage works on a few batches at
 answers in any order; results are written in the order the batches were read, so that the offsets of a
 transaction are always those of a prefix of what was read.
 
-What can go wrong, and what then happens:
+Failures and their handling:
 
 - A stage fails on a batch: each of its records is tried alone; one that fails again becomes a reject.
-- The transaction is aborted (`TransactionAborted`): back to the committed offsets, all in flight forgotten.
+- The transaction is aborted (`TransactionAborted`): back to the committed offsets, everything in flight dropped.
 - The producer is lost or in doubt (`ProducerLost`): the same, with a new producer of the same id, whose
   start fences the old one and settles whatever it left open.
 - The brokers refuse a record for good (too large): as they refuse whole batches, each suspect is sent alone
   on the next round, and the input of the one that is meant becomes a reject.
-- Partitions are revoked: what is in flight is finished and committed first. Lost: it is forgotten.
-- A position is lost (`PositionLost`): the worker ends, for only a person can tell where to go on.
+- Partitions are revoked: what is in flight is finished and committed first. Lost: it is dropped.
+- A position is lost (`PositionLost`): the worker ends, because only a person can set the position.
 """
 
 import time

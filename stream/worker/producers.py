@@ -61,8 +61,8 @@ class Producers:
         return self.make()
 
     def _guard_against_a_twin(self, error: BrokerError) -> None:
-        """Two processes with one id would fence each other for ever. One answer of the broker cannot tell
-        that from a paused process that comes back; their rate can."""
+        """Two processes with one id would fence each other without end. One answer of the broker does not
+        distinguish that from a paused process that returns; their rate does."""
         if not (isinstance(error, ProducerLost) and error.fenced):
             return
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a worker runs."""
+"""The interface of a stage."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -17,7 +17,7 @@ Place = tuple[str, int, int]
 
 
 class Stage(Protocol):
-    """What a worker does with records; moving them is not its concern."""
+    """The work on records. A stage does not move them."""
 
     name: str
     topics: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What is written and committed together: records, and the offsets of what they answer."""
+"""One transaction: output records, and the offsets of the records that they answer."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from stream.worker.stage import place_of
 log = structlog.get_logger()
 
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""A transaction that holds so much is committed: a larger one might not be flushed in time, ever."""
+"""Size at which a transaction is committed: a larger one might not be flushed in time."""
 _LAST_ABORT_S: Final = 2.0
 
 
