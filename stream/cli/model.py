@@ -30,7 +30,12 @@ def train(
     manifest: Manifest = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = os.cpu_count() or 1,
 ) -> None:
-    """Train the model of a recipe. The checkpoint goes to WORK/checkpoint."""
+    """Train the model of a recipe. The checkpoint goes to WORK/checkpoint, a text model to its folder."""
+    from moderation.training.text import text_recipe
+
+    if text_recipe.is_text(recipe):
+        _train_text(recipe, work, manifest)
+        return
     import torch
 
     from moderation.training import recipe as recipes
@@ -43,6 +48,24 @@ def train(
     for one in made.about["skipped"]:
         print_notice(f"skipped {one['path']}: {one['reason']}")
     print_line(f"trained {recipe} on {made.about['images']['train']} images; next: adjudicate export")
+
+
+def _train_text(recipe: Path, work: Path, manifest: Path | None) -> None:
+    from moderation.training.text import encoder, text_recipe, text_report
+
+    with _progress() as told:
+        made = text_report.train_and_write(text_recipe.read(recipe, manifest), work, encoder.published(), told)
+    print_line(made.shown)
+    print_notice(f"wrote {made.card.parent}")
+
+
+def _evaluate_text(recipe: Path, manifest: Path | None, split: str, out: Path) -> None:
+    from moderation.training.text import encoder, text_recipe, text_report
+
+    with _progress() as told:
+        facts = text_report.examine(text_recipe.read(recipe, manifest), split, out, encoder.published(), told)
+    print_line(text_report.shown(facts))
+    print_notice(f"wrote {text_report.write(out, facts)}")
 
 
 def assemble(model: Model = _MODEL) -> None:
@@ -61,6 +84,11 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Evaluate the served graph on a manifest, as HTML with plots and as JSON. Needs no torch."""
+    from moderation.training.text import text_recipe
+
+    if text_recipe.is_text(recipe):
+        _evaluate_text(recipe, manifest, split, out)
+        return
     from moderation.training import recipe as recipes
     from moderation.training.measure import examine
 

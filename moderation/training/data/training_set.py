@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from moderation.training.data import augment, synthetic
 from moderation.training.data.augment import Image, happens
+from moderation.training.data.balance import balanced
 from moderation.training.data.label_schema import holds
 from moderation.training.data.phrases import OFFERS
 from moderation.training.data.pixels import Decoded, Progress, silent
@@ -146,13 +147,6 @@ class Studio:
 
     def _placards(self, rng: np.random.Generator) -> Image:
         return synthetic.placards(self._safe_photo(rng), self._typesetter, rng)
-
-
-def balanced(source: NDArray[np.str_], full: int) -> NDArray[np.float64]:
-    """Weight of each image `[N]`, 1 on average: large sources weigh less than their number (see `Recipe.balance`)."""
-    _, place, count = np.unique(source, return_inverse=True, return_counts=True)
-    share = np.sqrt(np.minimum(1.0, full / count))[place] if full else np.ones(len(source))
-    return np.asarray(share / share.mean() if len(share) else share)
 
 
 def _is_about(name: str, positive: str) -> float:

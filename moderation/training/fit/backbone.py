@@ -7,13 +7,16 @@ converted from Google's TensorFlow release; Tan and Le 2019, without squeeze-exc
 
 import importlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from moderation.errors import ConfigurationError
 from moderation.training.graph.quantize import KEPT_STAGES
 from moderation.training.graph.tower import PIXEL_MEAN, PIXEL_SCALE
 
@@ -139,6 +142,24 @@ class Backbone(nn.Module):
 
     def parts(self) -> Iterator[Conv | Block]:
         yield from (*self.stem, *self.tail)  # type: ignore[misc]
+
+
+def begin_with(backbone: Backbone, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    """Take over an earlier tower's convolutions (`checkpoint.earlier`).
+
+    Raises ConfigurationError if it is of another backbone.
+    """
+    own = {
+        f"stage{s}/conv{c}/{name}": getattr(conv, name)
+        for s, part in enumerate(backbone.parts())
+        for c, conv in enumerate(getattr(part, "convs", (part,)))
+        for name in ("weight", "bias")
+    }
+    if {name: tuple(one.shape) for name, one in own.items()} != {name: one.shape for name, one in weights.items()}:
+        raise ConfigurationError("the recipe's start is the tower of another backbone")
+    with torch.no_grad():
+        for name, value in weights.items():
+            own[name].copy_(torch.from_numpy(value.copy()))
 
 
 def load(name: str, size: int, cut: int) -> Backbone:

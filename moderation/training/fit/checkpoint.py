@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from moderation.errors import ConfigurationError
@@ -45,6 +46,31 @@ def _conv(conv: "Conv") -> ConvWeights:
         conv.after,
         conv.activation,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What an exported tower holds.
+
+    convolutions: weights by name (`stage3/conv1/weight`).  labels `[L]`, weight `[L,F]`, bias `[L]`: calibrated heads.
+    """
+
+    convolutions: dict[str, NDArray[np.float32]]
+    labels: tuple[str, ...]
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+def earlier(graph: Path) -> Earlier:
+    """Read an exported tower. Raises ConfigurationError if the file cannot be read."""
+    try:
+        tower = onnx.load(graph)
+    except OSError as exc:
+        raise ConfigurationError(f"{graph}: cannot be read ({exc.strerror}); the recipe's start names it") from exc
+    arrays = {one.name: onnx.numpy_helper.to_array(one) for one in tower.graph.initializer}
+    convolutions = {name: value for name, value in arrays.items() if "/conv" in name}
+    labels = {one.key: one.value for one in tower.metadata_props}["labels"].split(",")
+    return Earlier(convolutions, tuple(labels), arrays["heads"].T.copy(), arrays["offsets"])
 
 
 def save(checkpoint: Checkpoint, folder: Path) -> None:

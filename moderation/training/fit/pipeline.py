@@ -25,7 +25,7 @@ from moderation.training.fit import calibrate, checkpoint, teachers
 from moderation.training.fit.checkpoint import Checkpoint
 from moderation.training.fit.losses import leaning
 from moderation.training.fit.teachers import looks, name_of
-from moderation.training.fit.train import Network, fine_tune, fit_heads, pretrained
+from moderation.training.fit.train import Network, fine_tune, fit_heads, keep_earlier_heads, pretrained
 from moderation.training.graph.quantize import KEPT_STAGES
 from moderation.training.graph.tower import Heads
 from moderation.training.measure import metrics
@@ -51,13 +51,14 @@ def run(recipe: Recipe, work: Path, progress: Progress = silent) -> Checkpoint:
     training = _drawn(recipe, large, work, progress)
     network = pretrained(recipe)
     pixels = _pixels(recipe, training, work)
-    own = _kept(work, recipe, recipe.backbone, lambda: network.embed(pixels, progress))
+    own = _kept(work, recipe, _begun(recipe), lambda: network.embed(pixels, progress))
     network.head = fit_heads(recipe, training, own)
     lesson = teachers.lesson(recipe, training, network, own, _seen(recipe, training, work, progress))
     fine_tune(network, recipe, lesson, training.weight, _inputs(recipe, network, pixels, work, progress), progress)
     small = _decoded(recipe, data, recipe.size, work, progress)
     with torch.no_grad():
         network.head.bias -= torch.from_numpy(leaning(recipe.data, training.targets))
+    keep_earlier_heads(network, recipe)
     unrounded: dict[str, float] = {}
     if recipe.fit.int8:
         unrounded = _precision(recipe, network, small, progress)
@@ -100,7 +101,7 @@ def frozen(recipe: Recipe, work: Path, progress: Progress = silent) -> Frozen:
     pixels = _pixels(recipe, training, work)
     small = _decoded(recipe, data, recipe.size, work, progress)
     val = np.flatnonzero(small.data.split == "val")
-    own = _kept(work, recipe, recipe.backbone, lambda: network.embed(pixels, progress))
+    own = _kept(work, recipe, _begun(recipe), lambda: network.embed(pixels, progress))
     shown = _decoded(recipe, data, recipe.side, work, progress).pixels[val]
     return Frozen(
         training,
@@ -118,6 +119,8 @@ def _seen(recipe: Recipe, training: TrainingSet, work: Path, progress: Progress)
 
 
 def _require_teachers(recipe: Recipe) -> None:
+    if recipe.start and not recipe.start.graph.is_file():
+        raise ConfigurationError(f"the recipe's start.graph {recipe.start.graph}: no such file; put it there")
     for place, teacher in enumerate(recipe.teachers):
         if teacher.graph and not teacher.graph.is_file():
             raise ConfigurationError(
@@ -195,6 +198,13 @@ def _pixels(recipe: Recipe, training: TrainingSet, work: Path) -> NDArray[np.uin
     return _made_once(work / f"small-{_views_key(recipe)}-{recipe.size}.npy", shrink)
 
 
+def _begun(recipe: Recipe) -> str:
+    """Names the network that training begins with."""
+    if not recipe.start:
+        return recipe.backbone
+    return f"{recipe.backbone}-from-{hashlib.sha256(recipe.start.graph.read_bytes()).hexdigest()[:16]}"
+
+
 def _kept(work: Path, recipe: Recipe, name: str, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
     """Features of the views."""
     file = work / f"features-{_views_key(recipe)}-{name}.npy"
@@ -217,7 +227,7 @@ def _inputs(
     if recipe.cut == 0 or not recipe.fit.epochs:
         return pixels
     rounded = f"-int8-from-{KEPT_STAGES}" if recipe.fit.int8 else ""
-    name = f"halfway-{_views_key(recipe)}-{recipe.backbone}-{recipe.size}-{recipe.cut}{rounded}"
+    name = f"halfway-{_views_key(recipe)}-{_begun(recipe)}-{recipe.size}-{recipe.cut}{rounded}"
     return _made_once(work / f"{name}.npy", lambda scratch: network.halfway(pixels, recipe, scratch, progress))
 
 

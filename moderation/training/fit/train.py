@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from moderation.training.data.pixels import Progress, silent
 from moderation.training.data.training_set import TrainingSet
-from moderation.training.fit.backbone import WIDTH, Backbone, load
-from moderation.training.fit.checkpoint import stages_of
+from moderation.training.fit.backbone import WIDTH, Backbone, begin_with, load
+from moderation.training.fit.checkpoint import earlier, stages_of
 from moderation.training.fit.lesson import Lesson
 from moderation.training.fit.losses import MultiLabelLoss
 from moderation.training.graph.quantize import measured_and_applied
@@ -62,9 +62,11 @@ class Network:
 
 
 def pretrained(recipe: Recipe) -> Network:
-    """The backbone as published, with heads that know nothing yet."""
+    """The backbone as published, or as an earlier version left it, with heads that know nothing yet."""
     torch.manual_seed(recipe.seed)
     backbone = load(recipe.backbone, recipe.size, recipe.cut)
+    if recipe.start:
+        begin_with(backbone, earlier(recipe.start.graph).convolutions)
     return Network(backbone, nn.Linear(WIDTH, len(recipe.data.labels)))
 
 
@@ -93,6 +95,22 @@ def _on_raw_features(head: nn.Linear, mean: NDArray[np.float32], deviation: NDAr
         head.weight /= torch.from_numpy(deviation)
         head.bias -= head.weight @ torch.from_numpy(mean)
     return head
+
+
+def keep_earlier_heads(network: Network, recipe: Recipe) -> None:
+    """Mix the earlier version's heads into those of labels that both have, by `start.heads`.
+
+    Both read the same features. New heads know new sources, the earlier ones what their teachers knew.
+    """
+    if not recipe.start or not recipe.start.heads:
+        return
+    before, share = earlier(recipe.start.graph), recipe.start.heads
+    with torch.no_grad():
+        for place, name in enumerate(recipe.data.names()):
+            if name in before.labels:
+                old = before.labels.index(name)
+                network.head.weight[place].lerp_(torch.from_numpy(before.weight[old].copy()), share)
+                network.head.bias[place].lerp_(torch.tensor(before.bias[old]), share)
 
 
 def fine_tune(

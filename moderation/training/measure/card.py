@@ -82,6 +82,11 @@ def _steps(recipe: Recipe) -> list[str]:
 def _told(recipe: Recipe) -> Iterator[str]:
     fit, drawn = recipe.fit, recipe.views.drawn
     yield f"The backbone starts from {_published(recipe.backbone)}; its input is {recipe.size} pixels."
+    if recipe.start:
+        yield f"Its convolutions are those of {recipe.start.credit}."
+        yield (
+            f"Heads of its labels are {recipe.start.heads:.0%} its own and new otherwise." if recipe.start.heads else ""
+        )
     counts = {"page captures": drawn.pages, "commercial banners": drawn.banners}
     counts |= {"placards": drawn.placards if drawn.positive else 0}
     shown = [f"{count} {what}" for what, count in counts.items() if count]

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.training.data.dataset import Dataset
 from moderation.training.data.label_schema import Where
 from moderation.training.fit.calibrate import FEWEST
 from moderation.training.measure import metrics
@@ -22,6 +21,18 @@ HALF: Final = 0.5
 _WORST: Final = 12
 
 
+class Labelled(Protocol):
+    """N images or lines: `source [N]`, `targets [N,L]` (NaN unknown), `facts` of `[N]` for slices."""
+
+    @property
+    def source(self) -> NDArray[np.str_]: ...
+    @property
+    def targets(self) -> NDArray[np.float32]: ...
+    @property
+    def facts(self) -> dict[str, NDArray[np.str_]]: ...
+    def __len__(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """Everything a report shows; `facts` is the JSON, `worst` the rows of each label's worst mistakes."""
@@ -31,7 +42,7 @@ class Evaluation:
 
 
 def evaluate(
-    data: Dataset,
+    data: Labelled,
     names: tuple[str, ...],
     scores: NDArray[np.floating],
     slices: Mapping[str, Where],
@@ -131,7 +142,7 @@ def _by_value(values: NDArray[np.str_], truth: NDArray[np.floating], score: NDAr
 
 
 def _by_slice(
-    data: Dataset, truth: NDArray[np.floating], score: NDArray[np.floating], slices: Mapping[str, Where]
+    data: Labelled, truth: NDArray[np.floating], score: NDArray[np.floating], slices: Mapping[str, Where]
 ) -> dict[str, Any]:
     found = {}
     for name, where in slices.items():
@@ -141,7 +152,7 @@ def _by_slice(
     return found
 
 
-def members(data: Dataset, where: Where) -> NDArray[np.bool_] | None:
+def members(data: Labelled, where: Where) -> NDArray[np.bool_] | None:
     """Which rows a slice holds, or None where the manifest cannot tell."""
     if any(column not in data.facts for column in where):
         return None
@@ -151,7 +162,7 @@ def members(data: Dataset, where: Where) -> NDArray[np.bool_] | None:
     return inside
 
 
-def _unknown_slices(data: Dataset, slices: Mapping[str, Where]) -> list[str]:
+def _unknown_slices(data: Labelled, slices: Mapping[str, Where]) -> list[str]:
     absent = [name for name, where in slices.items() if (rows := members(data, where)) is None or not rows.any()]
     return [f"{name}: not known (the manifest has no such rows)" for name in absent]
 
