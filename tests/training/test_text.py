@@ -15,7 +15,7 @@ from moderation.training.data.dataset import ManifestError
 from moderation.training.text import encoder, heads, lines, misreading, text_model, text_recipe, text_report, training
 from moderation.training.text.text_recipe import TextRecipe
 
-MODEL = Path(__file__).parent.parent.parent / "model_repository" / "political_text"
+MODEL = Path(__file__).parent.parent.parent / "model_candidates" / "political_text"
 RECIPE = Path(__file__).parent.parent.parent / "recipes" / "political_text.yaml"
 
 TEXT = """
