@@ -268,11 +268,13 @@ def test_training_goes_on_from_an_earlier_tower_and_keeps_a_share_of_its_heads(t
 
 def test_a_start_of_another_backbone_or_that_is_missing_is_named(tmp_path: Path) -> None:
     draw(tmp_path)
-    start = {"graph": tmp_path / "none.onnx", "credit": "a test"}
+    start: dict[str, object] = {"graph": tmp_path / "none.onnx", "credit": "a test"}
     with pytest.raises(ConfigurationError, match=r"start.graph .*none.onnx: no such file"):
         pipeline.run(recipe(tmp_path, start=start), tmp_path / "work")
     with pytest.raises(ConfigurationError, match="another backbone"):
-        backbone.begin_with(backbone.load("efficientnet-lite0", 224, cut=0), {"stage0/conv0/weight": np.zeros(3)})
+        backbone.begin_with(
+            backbone.load("efficientnet-lite0", 224, cut=0), {"stage0/conv0/weight": np.zeros(3, np.float32)}
+        )
     with pytest.raises(ValidationError, match="would move"):
         recipe(tmp_path, start=start | {"heads": 0.5}, fit={"epochs": 1})
 
