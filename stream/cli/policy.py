@@ -272,7 +272,9 @@ def new(  # noqa: PLR0913 - one for each option
     campaign = "/" in client
     default = tier or (None if campaign else "medium")
     labels = labels_of(catalogue)
-    own = dict.fromkeys(labels.tiered_names) | {"violence": violence, "adult": adult, "political": political}
+    named = {"violence": violence, "adult": adult, "political": political}
+    own = dict.fromkeys(labels.tiered_names) | {label: word for label, word in named.items() if word}
+    given.require_tiers([*own, *(["political"] if undeclared else [])], labels)
     tiers = {
         label: given.tier(label if own[label] else "tier", word) for label in own if (word := own[label] or default)
     }

@@ -135,6 +135,14 @@ def tier(option: str, given: str) -> str:
     return word(option, given, TIERS, tier_hint)
 
 
+def require_tiers(names: Iterable[str], labels: LabelCatalogue) -> None:
+    """Labels that a tier can be chosen for. Raises ConfigurationError where the catalogue has no rows for one."""
+    for name in names:
+        if name not in labels.by_name or not labels.by_name[name].tiers:
+            known = ", ".join(labels.tiered_names)
+            raise ConfigurationError(f"{labels.file} has no tiers for the label {name}; it has them for {known}")
+
+
 def verdict(option: str, given: str) -> Verdict:
     return Verdict(word(option, given, VERDICTS, verdict_hint))
 

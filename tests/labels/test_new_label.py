@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from moderation.errors import ConfigurationError
 from moderation.events import Decision, Verdict
 from moderation.labels import LabelCatalogue, read_catalogue
 from moderation.policy import PolicyMistakes, load
@@ -68,10 +69,8 @@ def run(*arguments: object) -> Result:
 
 
 def test_check_knows_the_label_of_the_catalogue_that_it_is_given(policies: Path, catalogue: Path) -> None:
-    known = run("check", policies, "--catalogue", catalogue)
-    assert known.exit_code == 0
-    assert "no mistakes" in known.output
-    assert "model brand_safety does not score alcohol" in known.output
+    with_it = run("check", policies, "--catalogue", catalogue)
+    assert (with_it.exit_code, "1 file, no mistakes" in with_it.output) == (0, True)
     without = run("check", policies)
     assert without.exit_code == 1
     assert "unknown label 'alcohol'" in without.output
@@ -174,3 +173,33 @@ class TestHashes:
         ((unscored,), (scored,)) = loaded.decide([event(), event(scores={"alcohol": 0.6})], event().scored_at)
         assert (unscored.verdict, unscored.reasons) == (Verdict.ALLOW, ())
         assert scored.verdict is Verdict.BLOCK
+
+
+class TestACatalogueWithoutPolitical:
+    @pytest.fixture
+    def smaller(self, tmp_path: Path) -> Path:
+        path = tmp_path / "smaller.yaml"
+        text = SHIPPED.read_text("utf-8")
+        path.write_text(text[: text.index("  political:\n")], "utf-8")
+        return path
+
+    @pytest.mark.parametrize("section", ["threshold: 0.5", "countries: {FR: {threshold: 0.5}}"])
+    def test_a_political_threshold_is_a_mistake(self, policies: Path, smaller: Path, section: str) -> None:
+        write(policies, acme=f"client: acme\npolitical: {{undeclared: block, {section}}}\n")
+        with pytest.raises(PolicyMistakes, match="the label catalogue has no label `political`") as caught:
+            load(policies, read_catalogue(smaller))
+        assert f"add `political` to {smaller}" in caught.value.explained()
+
+    @pytest.mark.parametrize("section", ["{declared: block}", "{declared: block, threshold: never}"])
+    def test_declarations_need_no_label(self, policies: Path, smaller: Path, section: str) -> None:
+        write(policies, acme=f"client: acme\npolitical: {section}\n")
+        ((decision,),) = load(policies, read_catalogue(smaller)).decide(
+            [event(context={"declared_political": True})], event().scored_at
+        )
+        assert decision.verdict is Verdict.BLOCK
+
+    @pytest.mark.parametrize("option", [("--political", "low"), ("--undeclared", "block")])
+    def test_new_refuses_what_it_cannot_write(self, tmp_path: Path, smaller: Path, option: tuple[str, str]) -> None:
+        made = run("new", "zeta", *option, "--policies", tmp_path / "policies", "--catalogue", smaller)
+        assert isinstance(made.exception, ConfigurationError)
+        assert "has no tiers for the label political" in str(made.exception)

@@ -102,6 +102,15 @@ def _tiered_label(value: object, info: ValidationInfo) -> object:
     return checked
 
 
+def _political_threshold(value: float, info: ValidationInfo) -> float:
+    """Without the label nothing would ever reach it, and its absence would be noticed by no rule."""
+    catalogue = catalogue_of(info)
+    if value != NEVER and "political" not in catalogue.by_name:
+        problem = "the label catalogue has no label `political`"
+        raise refuse(problem, "`never`: only declarations count", f"add `political` to {catalogue.file}")
+    return value
+
+
 def _expression(text: str, info: ValidationInfo) -> str:
     try:
         compile_expression(text, catalogue_of(info).names)
@@ -140,6 +149,7 @@ Threshold = Annotated[
     PlainValidator(_threshold),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"const": "never"}]}),
 ]
+PoliticalThreshold = Annotated[Threshold, AfterValidator(_political_threshold)]
 Start = Annotated[datetime, PlainValidator(moment(end=False)), _DATE_SCHEMA]
 End = Annotated[datetime, PlainValidator(moment(end=True)), _DATE_SCHEMA]
 WindowDate = Annotated[str, PlainValidator(window_date), _WINDOW_SCHEMA]

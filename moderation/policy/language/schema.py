@@ -24,6 +24,7 @@ from moderation.policy.language.fields import (
     Expression,
     Label,
     PolicyName,
+    PoliticalThreshold,
     Start,
     SurfaceName,
     Text,
@@ -119,7 +120,9 @@ class Lists(Strict):
 class PoliticalAnswers(Strict):
     """What political images get; an image is political by its score or by declaration."""
 
-    threshold: Threshold | None = Field(None, description="Score of `political` from which an image is political.")
+    threshold: PoliticalThreshold | None = Field(
+        None, description="Score of `political` from which an image is political."
+    )
     declared: Answer | None = Field(None, description="Answer to declared political advertising.")
     undeclared: Answer | None = Field(None, description="Answer where the score says political and nobody declared it.")
 
