@@ -96,7 +96,9 @@ def _guards(policy: Mapping[str, Any], event: ScoredEvent, now: datetime, examin
             named.add("political")
         missing = [label for label in named - ANNOUNCED if label not in scores_of(event)]
         failed = [each.status.value for each in event.evidence if each.source == "image" and each.status.value != "OK"]
-        if missing and failed:
+        reads = any(rule["when"] in NEEDS_SCORES for rule in policy.get("rules", {}).values())
+        unread = reads and "violence" not in scores_of(event)
+        if (missing or unread) and failed:
             fired.append((f"on_error.{failed[0]}", policy.get("on_error", "review"), ""))
         else:
             fired += [("on_missing_label", policy.get("on_missing_label", "review"), "") for _ in missing]

@@ -35,7 +35,9 @@ BLACKOUTS = {"vote": {"countries": ["NO"], "from": "2026-11-20", "until": "2026-
 
 POLICIES_OF: Mapping[str, st.SearchStrategy[Written]] = {
     "NotExamined": st.fixed_dictionaries({"on_error": strategies.answers}),
-    "FailedSources": st.fixed_dictionaries({"suitability": st.just("low"), "on_error": strategies.answers}),
+    "FailedSources": st.fixed_dictionaries(
+        {"suitability": st.just("low"), "on_error": strategies.answers, "rules": strategies.rules}
+    ),
     "MissingLabels": st.fixed_dictionaries(
         {"thresholds": st.just({"violence": {"block": 0.9}, "adult": {"block": 1}})}
     ),

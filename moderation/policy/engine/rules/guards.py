@@ -39,9 +39,10 @@ class NotExamined(_Guard):
 
 
 class FailedSources(_Guard):
-    """A label that the policy names has no score because a source that may score it failed.
+    """A label that the policy names, or that one of its rules reads, has no score because a source failed.
 
-    An error and no missing label: else a second, living source would soften a client's answer to an outage.
+    An error and no missing label: else a second, living source would soften a client's answer to an outage. A rule
+    that asks first whether a label was scored would say nothing.
     """
 
     prefixes = ("on_error",)
@@ -49,14 +50,22 @@ class FailedSources(_Guard):
     def fire(self, policy: EffectivePolicy, facts: Facts) -> Iterator[Reason]:
         if not facts.examined or not facts.failed_sources:
             return
-        found = (facts.find_failed_source(label) for label in _find_missing(policy, facts))
+        labels = (*_find_missing(policy, facts), *_find_unread(policy, facts))
+        found = (facts.find_failed_source(label) for label in labels)
         for failed in {each.source: each for each in found if each}.values():
             answer = policy.settings.on_error or Verdict.REVIEW
             detail = f"{failed.source}: {failed.detail or 'no answer'}"
             yield Reason(rule=f"on_error.{failed.status.value}", verdict=answer, detail=detail)
 
-    def prefilter(self, arrays: PolicyArrays) -> Prefilter:  # noqa: ARG002
-        return lambda batch: batch.missing
+    def prefilter(self, arrays: PolicyArrays) -> Prefilter:
+        has_rules = np.array([bool(policy.expressions) for policy in arrays.policies], np.bool_)
+
+        def find(batch: Batch) -> Mask:
+            failed = batch.column([bool(facts.failed_sources) for facts in batch.facts], np.bool_)
+            asked: Mask = batch.missing | (failed & has_rules)
+            return asked
+
+        return find
 
 
 class MissingLabels(_Guard):
@@ -79,6 +88,13 @@ class MissingLabels(_Guard):
 def _find_missing(policy: EffectivePolicy, facts: Facts) -> list[str]:
     named = policy.named_labels(facts.event.surface, facts.country)
     return [label for label in named if label not in facts.scores]
+
+
+def _find_unread(policy: EffectivePolicy, facts: Facts) -> list[str]:
+    """Labels without a score that a rule of the policy reads; one that names none may read any."""
+    reading = [each for each in policy.expressions.values() if each.reads(("scores",))]
+    read = {label for each in reading for label in each.labels or facts.labels.names} - facts.labels.announced_names
+    return [label for label in facts.labels.names if label in read and label not in facts.scores]
 
 
 class PolicyDates(_Guard):
