@@ -1,6 +1,7 @@
 """Labels are data: `read_catalogue` reads a file, `shipped_catalogue` the one in this folder."""
 
 from moderation.labels.catalogue import (
+    DEFAULT_SOURCES,
     NO_LABELS,
     TIERS,
     Cut,
@@ -15,6 +16,7 @@ from moderation.labels.catalogue import (
 from moderation.labels.reading import CatalogueMistakes, read_catalogue, shipped_catalogue
 
 __all__ = [
+    "DEFAULT_SOURCES",
     "NO_LABELS",
     "TIERS",
     "CatalogueMistakes",

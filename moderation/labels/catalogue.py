@@ -16,6 +16,10 @@ TIERS: Final = ("floor", "high", "medium", "low")
 """From the most tolerant to the strictest: each names the mildest risk that is kept away."""
 
 
+DEFAULT_SOURCES: Final = ("image",)
+"""The image model alone: there is nothing to join."""
+
+
 class State(StrEnum):
     ACTIVE = "active"
     """A source scores it: where no score arrives, the label is missing."""
@@ -72,7 +76,7 @@ class Label:
     name: str
     state: State = State.ACTIVE
     kind: Kind = Kind.INDEPENDENT
-    sources: tuple[str, ...] = ("image",)
+    sources: tuple[str, ...] = DEFAULT_SOURCES
     joining: Joining = Joining.MAX
     description: str = ""
     tiers: Mapping[str, Cut] = field(default_factory=dict)

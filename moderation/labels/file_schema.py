@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
-from moderation.labels.catalogue import Joining, Kind, State
+from moderation.labels.catalogue import DEFAULT_SOURCES, Joining, Kind, State
 
 NEVER: Final = math.inf
 LABEL_NAME: Final = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$"
@@ -60,7 +60,7 @@ class Entry(_Closed):
     description: Text
     state: State = State.ACTIVE
     kind: Kind = Kind.INDEPENDENT
-    sources: tuple[SourceName, ...] = Field(("image",), min_length=1)
+    sources: tuple[SourceName, ...] = Field(DEFAULT_SOURCES, min_length=1)
     join: Joining = Joining.MAX
     suitability: dict[str, TierRow] | None = Field(
         None, description="Thresholds for each tier; `{}`: no tier covers this label."

@@ -110,6 +110,20 @@ class TestAFailedSource:
         decision = decide(LIMIT, IMAGE_AWAY, evidence("text", {"political": 0.1}))
         assert decision.verdict is Verdict.ALLOW
 
+    @pytest.mark.parametrize(
+        "when",
+        ['"violence" in scores && scores.violence > 0.5', '["violence"].exists(x, x in scores && scores[x] > 0.5)'],
+    )
+    def test_a_rule_that_reads_its_labels_does_not_allow_in_silence(self, when: str) -> None:
+        text = f"client: acme\non_error: block\nrules: {{own: {{when: '{when}', verdict: block}}}}\n"
+        decision = decide(text, IMAGE_AWAY, evidence("text", {"political": 0.01}))
+        assert (decision.verdict, rules(decision)) == (Verdict.BLOCK, ["on_error.MODEL_UNAVAILABLE"])
+        assert decide(text, image()).verdict is Verdict.ALLOW
+
+    def test_a_rule_that_reads_no_score_does_not_care(self) -> None:
+        text = "client: acme\non_error: block\nrules: {own: {when: 'crid == \"x\"', verdict: block}}\n"
+        assert decide(text, IMAGE_AWAY, evidence("text", {"political": 0.1})).verdict is Verdict.ALLOW
+
     def test_a_label_that_no_source_scored_is_missing(self) -> None:
         found = image_evidence({label: score for label, score in CLEAN.items() if label != "political"})
         decision = decide(LIMIT, found)
@@ -159,3 +173,29 @@ def test_what_is_encoded_is_what_the_model_writes(found: tuple[Evidence, ...]) -
     assert encoded.value == decision.model_dump_json().encode()
     assert Decision.model_validate_json(encoded.value) == decision
     assert all(isinstance(reason, Reason) for reason in decision.reasons)
+
+
+def hash_of(text: str, labels: LabelCatalogue) -> str:
+    return policies(text, labels).policies[0].hash
+
+
+@pytest.mark.parametrize("text", [LIMIT, "client: acme\npolitical: {threshold: 0.5}\n"])
+def test_a_policy_that_limits_a_label_gets_a_new_hash_when_its_sources_are_joined_otherwise(text: str) -> None:
+    found = {hash_of(text, labels) for labels in (CATALOGUE, with_text(), with_text(Joining.NOISY_OR))}
+    assert len(found) == 3
+
+
+def test_so_does_one_that_reads_scores_in_a_rule() -> None:
+    text = "client: acme\nrules: {own: {when: 'scores.political > 0.5', verdict: block}}\n"
+    assert hash_of(text, CATALOGUE) != hash_of(text, with_text())
+
+
+def test_a_part_that_is_joined_otherwise_changes_the_hash_of_its_label() -> None:
+    labels = [
+        replace(label, sources=("image", "text")) if label.name == "violence.weapon" else label
+        for label in CATALOGUE.labels
+    ]
+    changed = replace(CATALOGUE, labels=tuple(labels))
+    text = "client: acme\nthresholds: {violence: {block: 0.5}}\n"
+    assert hash_of(text, CATALOGUE) != hash_of(text, changed)
+    assert hash_of(LIMIT, CATALOGUE) == hash_of(LIMIT, changed)

@@ -7,12 +7,13 @@ market over the market, the market over the surface, the surface over the policy
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from moderation.events import PolicyStamp, Surface, Verdict
-from moderation.labels import LabelCatalogue
+from moderation.labels import DEFAULT_SOURCES, LabelCatalogue
 from moderation.policy.compile.lists import DigestSet, HashBank
 from moderation.policy.language.expressions import Expression
 from moderation.policy.language.moments import DEFAULT_ZONE
@@ -252,8 +253,9 @@ def firing(limits: Limits, labels: LabelCatalogue) -> Limits:
 def policy_hash(leaves: Leaves, list_hashes: Mapping[str, str], labels: LabelCatalogue) -> str:
     """sha256 over the effective values, the lists' contents and the tier table; not over paths or comments.
 
-    Of the catalogue it holds what changes this policy's answers: the tier table, and the announced labels that
-    it limits. Another label in the catalogue leaves the hash as it was.
+    Of the catalogue it holds what changes this policy's answers: the tier table, and of the labels that it limits
+    which ones are announced and how other sources than the default are joined. Another label in the catalogue leaves
+    the hash as it was.
     """
     content = {
         "engine": ENGINE_VERSION,
@@ -269,8 +271,24 @@ def policy_hash(leaves: Leaves, list_hashes: Mapping[str, str], labels: LabelCat
     limited |= {path[0] for path in leaves if path[0] == "political"}
     if announced := sorted(limited & labels.announced_names):
         content["announced"] = announced
+    if joined := _joinings(leaves, limited, labels):
+        content["joined"] = joined
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _joinings(leaves: Leaves, limited: AbstractSet[str], labels: LabelCatalogue) -> list[list[object]]:
+    """How sources are joined, of the labels that a policy limits and their parts; of all where a rule reads scores.
+
+    Another joining gives another answer to the same evidence.
+    """
+    rules = (str(leaf.value) for path, leaf in leaves.items() if path[0] == "rules" and path[-1] == "when")
+    reads_any = any("scores" in rule for rule in rules)
+    return [
+        [label.name, list(label.sources), label.joining.value]
+        for label in labels.labels
+        if label.sources != DEFAULT_SOURCES and (reads_any or limited & {label.name, *label.wholes})
+    ]
 
 
 def _plain(value: Any) -> Any:
