@@ -3,8 +3,8 @@
 Precedence, stated in docs/policies.md and tested:
 
 1. Every rule is asked; the most severe answer wins: block over review over allow.
-2. An allow list, or a rule that answers allow, lifts reviews that came from thresholds or uncertainty.
-   The allow list of content hashes also lifts blocks that came from thresholds: somebody looked at those bytes.
+2. An allow list, or a rule that answers allow, lifts reviews that came from thresholds or a measured uncertainty.
+   The allow list of content hashes also lifts blocks that came from either: somebody looked at those bytes.
 3. Nothing lifts what a block or review list, a guard (error, missing label, expiry), a rule or the political
    section said.
 4. Among equally severe reasons the order is: guards, doubts, lists, rules, political, thresholds, uncertainty, audit.
