@@ -13,15 +13,13 @@ Which rules there are, what they grant and what lifts them is said by their kind
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from moderation.events import Reason, Verdict
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.audit import is_drawn
 from moderation.policy.engine.facts import Facts
-from moderation.policy.engine.rules.kind import RuleKind
-
-SEVERITY: Final = {Verdict.ALLOW: 0, Verdict.REVIEW: 1, Verdict.BLOCK: 2}
+from moderation.policy.engine.rules.kind import SEVERITY, RuleKind
 
 
 class Fired(NamedTuple):

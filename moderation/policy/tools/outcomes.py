@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from moderation.events import Decision, Reason, Verdict
+from moderation.policy.engine.rules.kind import SEVERITY
 from moderation.policy.tools.heaviest import Weight, total
 from moderation.policy.tools.proportions import Share
 
@@ -12,7 +13,6 @@ VERDICTS: Final = tuple(verdict.value for verdict in Verdict)
 TRUTHS: Final = ("unsafe", "safe", "unknown")
 SOURCES: Final = ("lists", "rules", "political", "scores", "guards", "nothing fired")
 """What decides, from what a person wrote down to what a model thinks."""
-_SEVERITY: Final = {Verdict.ALLOW: 0, Verdict.REVIEW: 1, Verdict.BLOCK: 2}
 
 
 @dataclass(slots=True)
@@ -117,4 +117,4 @@ def is_score_rule(rule: str) -> bool:
 def verdict_of_scores(decision: Decision) -> Verdict:
     """What thresholds and uncertainty alone would say, whatever a list, a rule or an allowance says."""
     said: list[Reason] = [reason for reason in decision.reasons if is_score_rule(reason.rule)]
-    return max((reason.verdict for reason in said), key=_SEVERITY.__getitem__, default=Verdict.ALLOW)
+    return max((reason.verdict for reason in said), key=SEVERITY.__getitem__, default=Verdict.ALLOW)

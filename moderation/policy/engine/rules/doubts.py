@@ -6,7 +6,6 @@ their own doubts (`cel_rules`).
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 import numpy as np
 
@@ -15,11 +14,9 @@ from moderation.policy.compile.effective import EffectivePolicy, political_thres
 from moderation.policy.engine.arrays import PolicyArrays
 from moderation.policy.engine.facts import Facts
 from moderation.policy.engine.routing import RESTRICTS
-from moderation.policy.engine.rules.kind import Prefilter, RuleKind
+from moderation.policy.engine.rules.kind import SEVERITY, Prefilter, RuleKind
 from moderation.policy.engine.rules.politics import find_answer
 from moderation.policy.language.schema import Political
-
-_SEVERITY: Final = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
 class Doubts(RuleKind):
@@ -68,7 +65,7 @@ def _markets(policy: EffectivePolicy, facts: Facts) -> Iterator[str]:
         if country is None or at is not surface:
             continue
         for label, verdict in _levels(policy, facts, country).items():
-            if _SEVERITY[verdict] > _SEVERITY[usual.get(label, Verdict.ALLOW)]:
+            if SEVERITY[verdict] > SEVERITY[usual.get(label, Verdict.ALLOW)]:
                 limit = policy.limits_at(surface, country)[label, verdict]
                 yield f"{limit.rule} ({label} {scores[label]:.2f}, limit {limit.threshold:.2f})"
 
@@ -99,10 +96,10 @@ def _rank(political: Political, facts: Facts, country: str | None, declared: boo
     """How severe the section's answer to an image is, blackouts included."""
     score = facts.scores.get("political") if facts.examined else None
     if not declared and (score is None or score < political_threshold(political, country)):
-        return _SEVERITY[Verdict.ALLOW]
+        return SEVERITY[Verdict.ALLOW]
     answers = [find_answer(political, country, "declared" if declared else "undeclared")]
     for window in political.blackouts.values():
         if window.start <= facts.now <= window.end:
             answers += [window.verdict] if country in window.countries else []
             answers += [Verdict.REVIEW] if country is None else []
-    return max(_SEVERITY[answer] for answer in answers)
+    return max(SEVERITY[answer] for answer in answers)

@@ -26,6 +26,7 @@ class Allowance(StrEnum):
     """Political advertising that was declared: lifts reviews by political scores."""
 
 
+SEVERITY: Final = {Verdict.ALLOW: 0, Verdict.REVIEW: 1, Verdict.BLOCK: 2}
 NO_ALLOWANCE: Final[frozenset[Allowance]] = frozenset()
 
 Prefilter = Callable[[Batch], Mask]

@@ -11,13 +11,12 @@ from moderation.policy.compile.effective import EffectivePolicy, political_thres
 from moderation.policy.engine.arrays import Mask, PolicyArrays
 from moderation.policy.engine.batch import Batch
 from moderation.policy.engine.facts import Facts
-from moderation.policy.engine.rules.kind import Allowance, Prefilter, RuleKind, RuleRow, find_origin
+from moderation.policy.engine.rules.kind import SEVERITY, Allowance, Prefilter, RuleKind, RuleRow, find_origin
 from moderation.policy.language.schema import NEVER, Blackout, Political
 
 Kind = Literal["declared", "undeclared"]
 KINDS: Final[tuple[Kind, ...]] = ("declared", "undeclared")
 _DEFAULTS: Final = {"declared": Verdict.ALLOW, "undeclared": Verdict.REVIEW}
-_SEVERITY: Final = tuple(Verdict)
 
 
 class _Measured(NamedTuple):
@@ -170,7 +169,7 @@ def _give_reason(kind: Kind, answer: Verdict, detail: str, passing: str | None, 
 def _say_what_passes(political: Political, facts: Facts, measured: _Measured, answer: Verdict) -> str:
     """A lower score would pass; a declaration too, where its answer is milder."""
     declared = find_answer(political, facts.country, "declared")
-    milder = _SEVERITY.index(declared) < _SEVERITY.index(answer)
+    milder = SEVERITY[declared] < SEVERITY[answer]
     return f"political < {measured.threshold:.2f}" + (", or declared" if milder else "")
 
 
