@@ -7,7 +7,8 @@ import pytest
 
 from moderation.events import Status, Surface
 from moderation.policy import EffectivePolicy, PolicySet, load
-from moderation.policy.tools.cases import Case, Given, PolicyResult, read_cases, run_cases, scored_event
+from moderation.policy.tools.case_file import Case, Given, read_cases
+from moderation.policy.tools.cases import PolicyResult, run_cases, scored_event
 from tests.catalogue import CATALOGUE, LABELS
 from tests.evidence import image_scores
 from tests.policy.making import NOW

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_group
 
-from moderation.policy.tools.cases import read_cases
+from moderation.policy.tools.case_file import read_cases
 from stream.cli.policy import policy
 from tests.catalogue import CATALOGUE
 

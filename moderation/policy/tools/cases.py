@@ -6,104 +6,22 @@ are *not scored*; `other: 0.01` in `scores` scores all the rest.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-
-from moderation.documents.mistakes import Mistake, nearest
-from moderation.documents.source import Source, read
-from moderation.events import (
-    AdContext,
-    Decision,
-    Evidence,
-    ImageFacts,
-    ModelStamp,
-    Pdq,
-    Probability,
-    ScoredEvent,
-    Sha256,
-    Status,
-    Surface,
-    Verdict,
-)
+from moderation.documents.mistakes import Mistake
+from moderation.events import AdContext, Decision, Evidence, ModelStamp, ScoredEvent, Status, Surface
 from moderation.evidence.contract import IMAGE
 from moderation.evidence.joining import join_scores
 from moderation.labels import LabelCatalogue
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.policy_set import find_decision
 from moderation.policy.engine.rules.registry import RULES, RuleRegistry
-from moderation.policy.language.hints.labels import label_hint
-from moderation.policy.language.hints.words import verdict_hint
+from moderation.policy.tools.case_file import OTHER, STARTER, Case, Expected, Given, cases_path, read_cases
 from moderation.policy.tools.diff import NONE, Decides
-from moderation.sent import lower
 
-OTHER: Final = "other"
-"""In `scores`: the score of every label that is not given."""
 MODEL: Final = ModelStamp(name="cases", version="0", preprocessing="cases")
-
-
-def _moment(value: object) -> object:
-    """A bare date is its midnight in UTC, as in policies."""
-    if isinstance(value, str):
-        found = datetime.fromisoformat(value)
-        return datetime.combine(date.fromisoformat(value), time(), UTC) if len(value) == 10 else found  # noqa: PLR2004
-    return value
-
-
-class _Closed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Context(AdContext):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Expected(_Closed):
-    """What the policy must answer."""
-
-    verdict: Literal["allow", "review", "block", "none"] = Field(
-        description="`none`: this policy has no decision for the event."
-    )
-    rule: str | None = Field(None, description="The deciding rule.")
-    also: tuple[str, ...] = Field((), description="Rules that must fire beside it.")
-    audit_sample: bool | None = None
-
-
-class Given(_Closed):
-    """What the event says. In `defaults` it holds for every case; a case's own values win, key by key."""
-
-    surface: Surface | None = None
-    scores: dict[str, Probability | None] = Field({}, description="By label; null: not scored; `other`: the rest.")
-    status: Status | None = None
-    uncertainty: Probability | None = None
-    context: _Context = _Context()
-    content_sha256: Annotated[Sha256 | None, BeforeValidator(lower)] = None
-    perceptual_hash: Annotated[Pdq | None, BeforeValidator(lower)] = None
-    image: ImageFacts | None = None
-    clients: tuple[str, ...] | None = Field(None, description="Clients the event names; the policy's own if absent.")
-    now: Annotated[datetime | None, BeforeValidator(_moment)] = Field(None, description="When it is decided.")
-    scored_at: Annotated[datetime | None, BeforeValidator(_moment)] = None
-
-    @field_validator("scores")
-    @classmethod
-    def _known_labels(cls, scores: dict[str, float | None], info: ValidationInfo) -> dict[str, float | None]:
-        known = (info.context or {})["labels"].names
-        for label in scores:
-            if label not in known and label != OTHER:
-                raise ValueError(f"unknown label '{label}'. {label_hint(label, known)}".rstrip(". "))
-        return scores
-
-
-class Case(Given):
-    name: str = Field(min_length=1, max_length=200)
-    expect: Annotated[Expected, BeforeValidator(lambda v: {"verdict": v} if isinstance(v, str) else v)]
-
-
-class CaseFile(_Closed):
-    defaults: Given = Given()
-    cases: tuple[Case, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +77,6 @@ class PolicyResult:
         }
 
 
-def cases_path(policy_file: Path) -> Path:
-    """`policies/acme.yaml` → `policies/acme.cases.yaml`."""
-    return policy_file.with_name(f"{policy_file.stem}.cases.yaml")
-
-
 def run_cases(
     policies: Decides,
     policy: EffectivePolicy,
@@ -181,7 +94,7 @@ def run_cases(
     result = PolicyResult(policy.key, policy.file, str(path), rules.list_rules(policy))
     if not path.exists():
         problem = f"{policy.key} has no cases"
-        result.mistakes = (Mistake(str(path), 0, 0, "", problem, "at least one case", _STARTER),)
+        result.mistakes = (Mistake(str(path), 0, 0, "", problem, "at least one case", STARTER),)
         return result
     source, cases = read_cases(path, policy.labels)
     result.mistakes = tuple(source.mistakes)
@@ -191,56 +104,6 @@ def run_cases(
             _run(policies, policy, cases.defaults if cases else Given(), case, (str(path), line, now), result.fired)
         )
     return result
-
-
-_STARTER: Final = "write one, or let `adjudicate policy new` show how"
-
-
-def read_cases(path: Path, labels: LabelCatalogue) -> tuple[Source, CaseFile | None]:
-    """A cases file; None, with every mistake noted in the source, where it cannot be used."""
-    source = read(path, str(path))
-    if not isinstance(source.value, dict):
-        if not source.mistakes:
-            source.add((), "this is not a file of cases", "`cases:` with a list below")
-        return source, None
-    try:
-        cases = CaseFile.model_validate(source.value, context={"labels": labels})
-    except ValidationError as error:
-        for violation in error.errors(include_url=False, include_context=False):
-            _note(source, violation)
-        return source, None
-    _refuse_twins(source, cases)
-    if not cases.cases:
-        source.add(("cases",), "there are no cases", "at least one case", _STARTER)
-    return source, None if source.mistakes else cases
-
-
-def _refuse_twins(source: Source, cases: CaseFile) -> None:
-    seen: set[str] = set()
-    for number, case in enumerate(cases.cases):
-        if case.name in seen:
-            source.add(("cases", number, "name"), f"'{case.name}' names two cases", "a name of its own for each")
-        seen.add(case.name)
-
-
-def _note(source: Source, violation: Mapping[str, Any]) -> None:
-    path = tuple(violation["loc"])
-    if violation["type"] == "extra_forbidden":
-        known = _KEYS.get(len(path) if path[0] == "cases" else 0, ()) or _KEYS[1]
-        source.add(path, f"unknown key '{path[-1]}'", "", nearest(str(path[-1]), known), key=True)
-    elif violation["type"] == "missing":
-        source.add(path[:-1], f"'{path[-1]}' is missing")
-    else:
-        hint = verdict_hint(str(violation["input"]), _VERDICTS) if violation["type"] == "literal_error" else ""
-        source.add(path, violation["msg"].removeprefix("Value error, "), hint=hint)
-
-
-_VERDICTS: Final = (*(verdict.value for verdict in Verdict), NONE)
-_KEYS: Final[Mapping[int, tuple[str, ...]]] = {
-    1: ("defaults", "cases"),
-    3: tuple(Case.model_fields),
-    4: (*Expected.model_fields, *AdContext.model_fields),
-}
 
 
 def _run(

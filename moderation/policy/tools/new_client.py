@@ -8,7 +8,8 @@ from moderation.documents.mistakes import PolicyMistakes
 from moderation.errors import ConfigurationError
 from moderation.labels import LabelCatalogue
 from moderation.policy.engine.policy_set import PolicySet
-from moderation.policy.tools.cases import cases_path, run_cases
+from moderation.policy.tools.case_file import cases_path
+from moderation.policy.tools.cases import run_cases
 from moderation.policy.tools.overlay import examine_overlaid
 from moderation.policy.tools.scaffold import Answers, policy_text
 from moderation.policy.tools.scaffold_cases import cases_text
