@@ -1,5 +1,6 @@
 """Fetching once, whoever asks; and saying plainly what is missing. No server is started here."""
 
+import json
 import os
 import subprocess
 import sys
@@ -176,3 +177,19 @@ def test_a_test_whose_part_is_missing_says_which(
     monkeypatch.setenv("CI", ci) if ci else monkeypatch.delenv("CI", raising=False)
     with pytest.raises(ending, match="missing for this test: redis-server"):
         parts.require_redis()
+
+
+def test_two_processes_never_take_the_same_port() -> None:
+    """A server binds its port seconds after it was chosen."""
+    code = "from stream.sandbox.part import free_port; print([free_port() for _ in range(300)], flush=True); input()"
+    others = [
+        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    taken: list[int] = []
+    for other in others:
+        assert other.stdout is not None
+        taken += json.loads(other.stdout.readline())
+    for other in others:
+        other.communicate("\n", timeout=30)
+    assert len(set(taken)) == len(taken) == 600

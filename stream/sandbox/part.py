@@ -1,5 +1,6 @@
 """One server of the sandbox as a child process: started, probed, hurt on purpose, and always put away."""
 
+import fcntl
 import os
 import random
 import re
@@ -7,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Final, Self
 
@@ -25,16 +28,45 @@ COMPLAINT: Final = re.compile(r"^E\d{4} |\bERROR\b|\bFATAL\b|Exception: ")
 """A server may say why it fails long before its last lines (Triton prints a table after it)."""
 
 
+_PORT_LOCKS: Final = Path(tempfile.gettempdir()) / f"adjudicate-ports-{os.getuid()}"
+
+
+@cache
+def _port_locks() -> dict[int, int]:
+    """Ports this process has taken, each with the descriptor of the locked file that keeps other sandboxes from it."""
+    _PORT_LOCKS.mkdir(mode=0o700, exist_ok=True)
+    return {}
+
+
 def free_port() -> int:
     """A TCP port free on loopback, below the range the kernel hands to outgoing connections.
 
-    A port from that range could be taken by a client's connection while a killed server is down.
+    A port from that range could be taken by a client's connection while a killed server is down. A server takes
+    seconds to bind its port, so a file lock keeps the port for this process meanwhile.
     """
     for port in random.sample(range(20_000, 32_000), 200):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+        if port not in _port_locks() and _is_free(port) and _lock_port(port):
             return port
     raise SandboxError("no free TCP port between 20000 and 32000 on 127.0.0.1")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
+def _lock_port(port: int) -> bool:
+    """False where another process on this machine has taken the port. The lock ends with this process."""
+    file = os.open(_PORT_LOCKS / str(port), os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        return False
+    _port_locks()[port] = file
+    return True
 
 
 class Leash:

@@ -45,7 +45,9 @@ def commit_of(message: Message) -> Commit | None:
 def _value(value: bytes) -> tuple[int, str]:
     version, offset = struct.unpack_from(">hq", value)
     at = 14 if version >= _WITH_EPOCH else 10
-    return offset, _compact(value, at) if version >= _COMPACT else _text(value, at)[0]
+    metadata = _compact(value, at) if version >= _COMPACT else _text(value, at)[0]
+    # The client sends the text with the byte that ends it in C.
+    return offset, metadata.removesuffix("\0")
 
 
 def _compact(data: bytes, at: int) -> str:
