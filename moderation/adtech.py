@@ -1,7 +1,7 @@
-"""One decision in ad-tech's own terms: AdCOM Audit, OpenRTB loss code, cat/cattax/attr, catswithsuitability.
+"""One decision in ad-tech terms: AdCOM Audit, OpenRTB loss code, cat/cattax/attr, catswithsuitability.
 
-The tables are data under `moderation/adtech_data/`, each row with its source; docs/adtech.md says what came
-from where and why it was mapped so. A creative is described in the Ad Product Taxonomy 2.0 (cattax 8), a page
+The tables are data under `moderation/adtech_data/`, each row with its source; docs/adtech.md gives the sources
+and the reasons of the mapping. A creative is described in the Ad Product Taxonomy 2.0 (cattax 8), a page
 in the Content Taxonomy 3.0 (cattax 7).
 """
 
@@ -30,7 +30,7 @@ LOSS_NO_DATA, LOSS_PENDING, LOSS_DENIED = 10, 201, 202
 class RuleTerms:
     """How a family of rules reads (a row of `rules.tsv`).
 
-    complete: whether such a rule ends the audit; one that fired for want of knowledge does not.
+    complete: whether such a rule ends the audit. One that fired for lack of knowledge does not.
     """
 
     complete: bool
@@ -48,7 +48,7 @@ def terms(  # noqa: PLR0913 - all that the words depend on
     audit_sample: bool = False,
     name_family: Callable[[str], str] = str,
 ) -> AdtechTerms:
-    """What the decision says to an exchange or a bidder.
+    """The decision in terms for an exchange or a bidder.
 
     reasons:     every rule that fired, the deciding one first.
     labels:      the catalogue that says what each label reads as.
@@ -109,7 +109,7 @@ def _loss_code(verdict: Verdict, rule: str, by_label: int | None) -> int | None:
 
 
 def _suitability(described: Iterable[tuple[LabelTerms, Verdict]], decided: Verdict) -> tuple[Suitability, ...]:
-    """Each category once, at its worst level; a level is claimed only where a block stands."""
+    """Each category once, at its worst level; a level is claimed only for a block."""
     worst: dict[str, str | None] = {}
     for found, verdict in described:
         level = found.risk if verdict is decided is Verdict.BLOCK else None

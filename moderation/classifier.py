@@ -1,4 +1,4 @@
-"""The seam to the model: what a classifier is, and the one that asks Triton."""
+"""The interface of a classifier, and the client of Triton."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ from moderation.events import ModelStamp
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What a model says of itself.
+    """The published properties of a model.
 
     labels: order of the columns of `Scores.values`.
     size:   S of the input `[B,S,S,3] uint8`, pixels.
@@ -89,7 +89,7 @@ class TritonClassifier:
         self._lock = threading.Lock()
 
     def spec(self) -> ModelSpec:
-        """Read anew every second: a server may come back with another model under the same version."""
+        """Read again every second: a server may return with another model under the same version."""
         with self._lock:
             if self._current is None or time.monotonic() - self._read_at > _SPEC_LIFE_S:
                 self._current = self._read_spec(self._address.version or self._newest_version())
@@ -117,7 +117,7 @@ class TritonClassifier:
                 model_version=self._address.version,
                 outputs=[InferRequestedOutput(name) for name in _OUTPUTS],
                 client_timeout=timeout_s,
-                # The server drops what nobody waits for any more; its unit is microseconds.
+                # The server drops requests after their deadline; its unit is microseconds.
                 timeout=int(timeout_s * 1_000_000),
             )
         except (InferenceServerException, ValueError) as error:  # ValueError: the channel is closed
@@ -134,7 +134,7 @@ class TritonClassifier:
         self._client.close()
 
     def _noted(self, error: ModelError) -> ModelError:
-        """Whoever answers after an absence may be another model."""
+        """After an absence another model may answer."""
         if isinstance(error, ModelUnavailable):
             with self._lock:
                 self._specs.clear()
@@ -210,12 +210,12 @@ _CHANNEL: Final = [
 ]
 _AWAY: Final = {"StatusCode.UNAVAILABLE", "StatusCode.NOT_FOUND", "StatusCode.CANCELLED"}
 _AWAY_WORDS: Final = ("is not ready", "unknown model", "is not healthy")
-"""In what Triton says of a model being swapped, or of a Python backend whose process died, as internal errors."""
+"""In internal errors of Triton about a model being swapped, or a Python backend whose process died."""
 _OVERLOADED: Final = {"StatusCode.DEADLINE_EXCEEDED", "StatusCode.RESOURCE_EXHAUSTED"}
 
 
 def _model_error(failure: Exception) -> ModelError:
-    """Anything that went wrong with an answer, in the project's words; no frame hangs on it, so no pixels."""
+    """Any failure of an answer as an error of the project, without frames and therefore without pixels."""
     if isinstance(failure, InferenceServerException):
         return _translated(failure)
     if isinstance(failure, ModelError):

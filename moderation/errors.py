@@ -1,4 +1,4 @@
-"""Every error of judging that a caller may want to catch; `stream.errors` has those of moving.
+"""The errors of `moderation` that a caller may catch; `stream.errors` has those of `stream`.
 
 AdjudicateError
 ├── ConfigurationError        a setting, file or argument is wrong: nothing was started
@@ -16,7 +16,7 @@ from moderation.events import Status
 
 
 class AdjudicateError(Exception):
-    """Root of the tree. `str()` says to a user what is wrong and what to do."""
+    """Root of the tree. `str()` gives a user the problem and the remedy."""
 
     def explained(self) -> str:
         """The same with all there is to show, for a terminal."""
@@ -41,7 +41,7 @@ class EventError(AdjudicateError):
 
 
 class ImageError(AdjudicateError):
-    """An image that cannot be judged. `status` is what its scored event will say."""
+    """An image that cannot be judged. `status` is the status of its scored event."""
 
     def __init__(self, status: Status, detail: str) -> None:
         super().__init__(f"{status.value}: {detail}")
@@ -58,7 +58,7 @@ class ModelUnavailable(ModelError):
 
 
 class ModelUnreadable(ModelUnavailable):
-    """The model server's answer is not what its model publishes. Another try reads the model's own words anew."""
+    """The model server's answer is not what its model publishes. Another try reads them again."""
 
 
 class ModelOverloaded(ModelError):

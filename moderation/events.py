@@ -1,4 +1,4 @@
-"""The wire contracts: what comes in, what a score is, what a decision is, what a reject is.
+"""The wire contracts: image event, scored event, decision and reject.
 
 All models are frozen. Unknown fields are ignored, so a producer may send more than is known here, and
 nothing unknown reaches a decision. Times are UTC; scores are calibrated probabilities in 0..1.
@@ -267,7 +267,7 @@ class Decision(Frozen):
 
 
 def decision_id(event_id: str, client: str, policy_hash: str) -> uuid.UUID:
-    """The same event under the same policy gets the same id for ever."""
+    """The same event under the same policy always gets the same id."""
     return uuid.uuid5(DECISION_NAMESPACE, f"{event_id}\x1f{client}\x1f{policy_hash}")
 
 
@@ -292,6 +292,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Text from strangers made safe for a log line or a `detail`: no control characters, capped."""
+    """Untrusted text made safe for a log line or a `detail`: no control characters, capped."""
     clean = _CONTROL.sub(" ", text)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

@@ -1,7 +1,7 @@
 """Values as producers send them, taken where their meaning is certain and refused with the remedy where not.
 
 Nothing here changes how a value is spelled: an event carries what was sent, so that its producer can join by
-it. Only people's data goes: query strings, fragments and credentials of URLs.
+it. Only people's data is removed: query strings, fragments and credentials of URLs.
 """
 
 import json
@@ -43,7 +43,7 @@ def text_of(value: Any) -> Any:
 
 
 def listed(value: Any) -> Any:
-    """`null` is an empty list, and one value stands for a list of one; entries that are `null` say nothing."""
+    """`null` is an empty list, and one value is a list of one; `null` entries are dropped."""
     if value is None or value == "":
         return ()
     if isinstance(value, str):
@@ -63,7 +63,7 @@ def _written_list(text: str) -> Any:
 
 
 def without_private_parts(url: Any) -> Any:
-    """Query strings, fragments and credentials carry people's data; they stop here (GDPR)."""
+    """Query strings, fragments and credentials carry people's data and are removed here (GDPR)."""
     if not isinstance(url, str):
         return url
     return _CREDENTIALS.sub(r"\1", _QUERY.sub("", url)) or _nothing_left(url)
@@ -82,7 +82,7 @@ def _nothing_left(value: str) -> str:
 
 
 def country_text(value: Any) -> Any:
-    """Whatever stands for a country is kept, and may name none."""
+    """Any value of a country is kept, and may name none."""
     if isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]
     return value if value is None else str(value)[:_COUNTRY_KEPT]

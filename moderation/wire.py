@@ -1,4 +1,4 @@
-"""What every wire contract is made of."""
+"""Common parts of the wire contracts."""
 
 from enum import StrEnum
 from typing import Annotated

@@ -2,7 +2,7 @@
 
 `values.tsv` holds facts of the standards and is written by `standards.py`; `rules.tsv` and `politics.tsv` are this
 project's mapping of rules and of politics onto them, and the label catalogue (`moderation/labels`) maps labels.
-`sources.json` names what was read. Nothing here is from memory.
+`sources.json` names the files that were read.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""Write `values.tsv` from the standards' own files, or check that it says what they say.
+"""Write `values.tsv` from the files of the standards, or check it against them.
 
     python -m moderation.adtech_data.standards CHECKOUTS [--check]
 

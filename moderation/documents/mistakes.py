@@ -1,4 +1,4 @@
-"""What is wrong in a file that a person wrote, said so that its author can mend it without asking."""
+"""Mistakes in a file that a person wrote, worded so that its author can correct them."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ class Mistake:
         return f"{place}: {self.path + ': ' if self.path else ''}{self.problem}"
 
     def render(self) -> str:
-        """The mistake as an author reads it: place, source line, caret, what was expected, a hint."""
+        """The mistake for its author: place, source line, caret, the expected value, a hint."""
         lines = [str(self), *self._excerpt()]
         lines += [f"  expected: {self.expected}"] if self.expected else []
         lines += [f"  hint: {self.hint}"] if self.hint else []
@@ -68,7 +68,7 @@ class PolicyMistakes(PolicyError):
 
 
 def summary(mistakes: Sequence[Mistake]) -> str:
-    """Every mistake on a line of its own, the count first."""
+    """Every mistake on a separate line, the count first."""
     files = len({m.file for m in mistakes})
     head = f"{count(len(mistakes), 'mistake')} in {count(files, 'policy file')}"
     return "\n".join([head, *(str(m) for m in mistakes)])

@@ -46,7 +46,7 @@ class PlainFloat(float):
 
 @dataclass(slots=True)
 class Source:
-    """One parsed file: its values, and where each stands."""
+    """One parsed file: its values, and the place of each."""
 
     file: str
     text: str = ""
@@ -64,7 +64,7 @@ class Source:
         self.mistakes.append(Mistake(self.file, line, column, path, problem, expected, hint, self.line(line)))
 
     def place(self, path: NodePath) -> Place:
-        """Where `path` stands, or the nearest thing around it that is written down."""
+        """The place of `path`, or of the nearest value around it that is written."""
         while path and path not in self.places:
             path = path[:-1]
         return self.places.get(path, Place(1, 1, 1, 1))

@@ -1,8 +1,8 @@
-"""Evidence: what each source says of an image, and how several sources become one number per label.
+"""Evidence: the answers of each source on an image, and how they become one number per label.
 
-contract:     the wire model that every source answers with.
-source:       the seam that a source implements, and the key that its answers are cached under.
+contract:     the wire model of every answer.
+source:       the interface of a source, and the cache key of its answers.
 image_model:  the first source: the model behind Triton.
 joining:      evidence → one score per label, by the label catalogue.
-version_1:    scored events as they were before there was evidence.
+version_1:    scored events of the version before evidence.
 """

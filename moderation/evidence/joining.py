@@ -1,8 +1,8 @@
 """Evidence of several sources → one score per label, as the label catalogue declares.
 
 1. A source counts for a label only where the catalogue lists it, and only with status OK.
-2. The label's joining rule makes one number of what the sources say.
-3. A label is at least its largest part. A label that no source scored stays missing, whatever its parts say.
+2. The label's joining rule makes one number of the sources' scores.
+3. A label is at least its largest part. A label that no source scored stays missing, whatever the scores of its parts.
 """
 
 import math
@@ -25,7 +25,7 @@ class Origin(NamedTuple):
     part: str | None = None
 
     def words(self) -> str:
-        """`from text`; empty for the label's own score by the image model, which goes without saying."""
+        """`from text`; empty for the label's own score by the image model, the usual case."""
         if self.part is None:
             return "" if self.source == IMAGE else f"from {self.source}"
         return f"from {self.source}, by its part {self.part}"

@@ -1,4 +1,4 @@
-"""Scored events of version 1, which knew one model: read, and told as version 2."""
+"""Scored events of version 1, which had one model, read as version 2."""
 
 from typing import Final, Literal
 

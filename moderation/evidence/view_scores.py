@@ -32,7 +32,7 @@ class ImageScores:
 
 
 def score_images(images: Sequence[Views], ask: Callable[[NDArray[np.uint8]], Scores]) -> list[ImageScores | ImageError]:
-    """Score every view in one batch. An image whose numbers are no probabilities gets an error of its own.
+    """Score every view in one batch. An image whose numbers are no probabilities gets an error.
 
     ask: scores of `[B,S,S,3] uint8`. Raises the ModelError that it raises.
     """
@@ -57,7 +57,7 @@ def _await(answer: "Future[Scores]", timeout_s: float) -> Scores:
         raise ModelOverloaded(f"model server: no answer within {timeout_s:g} s") from None
     finally:
         # A failure's traceback names this frame. A frame that named the failure's answer would keep the pixels
-        # until the garbage collector comes by.
+        # until the garbage collector runs.
         del answer
 
 

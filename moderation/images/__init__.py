@@ -1,7 +1,7 @@
-"""Image bytes from strangers → checked sRGB views that a model can score.
+"""Untrusted image bytes → checked sRGB views that a model can score.
 
-The one way to pixels, for serving and for training alike. The order is always: count the bytes, look at
-the magic bytes, read the size and the number of frames from the header, refuse, and only then decode.
+Serving and training both read pixels here. The order is always: count the bytes, check the magic bytes, read
+the size and the number of frames from the header, refuse, and only then decode.
 """
 
 from moderation.images.limits import Limits

@@ -1,4 +1,4 @@
-"""The colour that an AV1 stream announces, for an AVIF whose container says nothing (AV1 specification, 5.5).
+"""The colour that an AV1 stream announces, for an AVIF whose container has none (AV1 specification, 5.5).
 
 Only still pictures' short sequence headers are read. One is believed where its size is the canvas's.
 """

@@ -30,7 +30,7 @@ class Header:
 
 
 def printable(text: str) -> str:
-    """What a stranger's file brought into a message, as printable ASCII on one line, capped."""
+    """Untrusted text for a message, as printable ASCII on one line, capped."""
     return "".join(c if " " <= c <= "~" else "?" for c in text[:160])
 
 

@@ -80,7 +80,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _encoding(parts: list[tuple[int, int, bytes]]) -> Encoding:
-    """Parts are numbered from 1 and may stand in any order; the first says how many, and all must be there.
+    """Parts are numbered from 1 and may be in any order. The first has their number, and all must be present.
 
     Of two with one number the first counts. A number 0 spoils the profile, as in browsers.
     """

@@ -25,7 +25,7 @@ def select(frames: Iterable[Frame], size: int, limit: int) -> list[Square]:
     """At most `limit` views; the first is the whole first frame.
 
     First, last and longest-shown frame are always in; the rest is filled by farthest-point choice
-    (Gonzalez 1985) over every other view, down to differences nobody sees. Memory stays bounded: at most
+    (Gonzalez 1985) over every other view, down to invisible differences. Memory stays bounded: at most
     `4*limit` candidates are held.
     """
     first: list[Square] = []

@@ -1,4 +1,4 @@
-"""Which format the bytes are, by magic bytes only: names and content types are claims of strangers."""
+"""Which format the bytes are, by magic bytes only: names and content types are untrusted claims."""
 
 from collections.abc import Callable
 from enum import StrEnum

@@ -26,9 +26,9 @@ Singles = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Tone:
-    """What a strip of pixels goes through: `[3,3]` matrices for row vectors, and gains over the brightest.
+    """The steps for a strip of pixels: `[3,3]` matrices for row vectors, and gains over the brightest.
 
-    The gains stand at equal steps of the fourth root, as eyes see.
+    The gains are at equal steps of the fourth root, like vision.
     """
 
     luminance: Singles | None

@@ -1,4 +1,4 @@
-"""The way of one image: bytes → limits → format → header → frames → views."""
+"""Steps of one image: bytes → limits → format → header → frames → views."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

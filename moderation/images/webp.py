@@ -31,7 +31,7 @@ def read_header(data: bytes) -> Header:
 
 
 def _profile(data: bytes, chunks: list[tuple[bytes, slice]]) -> Encoding:
-    """The first ICCP chunk, wherever it stands, where the header's flag announces one."""
+    """The first ICCP chunk, at any place, where the header's flag announces one."""
     if data[12:16] != b"VP8X" or not data[20] & _ICC_FLAG:
         return None
     return next((encoding_of(data[place]) for name, place in chunks if name == b"ICCP"), None)

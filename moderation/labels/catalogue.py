@@ -28,10 +28,10 @@ class State(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a score means. Exclusive groups, ordinals and scalars will stand beside this one."""
+    """What a score means. Exclusive groups, ordinals and scalars will be added."""
 
     INDEPENDENT = "independent"
-    """A probability of its own: siblings may all be high."""
+    """An independent probability: siblings may all be high."""
 
 
 class Joining(StrEnum):
@@ -131,7 +131,7 @@ class LabelCatalogue:
 
     @cached_property
     def tiered_names(self) -> tuple[str, ...]:
-        """Labels that a tier for all covers: active and with thresholds of their own."""
+        """Labels that a tier for all covers: active, with separate thresholds."""
         return tuple(label.name for label in self.labels if label.tiers and label.state is State.ACTIVE)
 
     @cached_property

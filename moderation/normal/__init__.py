@@ -1,8 +1,8 @@
 """Normal forms: one spelling for every meaning, for values of events and entries of lists alike.
 
 Each kind of value has one function that gives its normal form, or `Incomparable` with the reason. All are
-pure, idempotent and never raise. What has no normal form is never compared as if it had one: where a client's
-list or rule would have needed it, the engine answers review.
+pure, idempotent and never raise. A value without a normal form is never compared as if it had one: where a client's
+list or rule needs it, the engine answers review.
 """
 
 from moderation.normal.categories import categories, declares_politics, political_categories

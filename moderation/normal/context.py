@@ -1,6 +1,6 @@
 """An event's ad-tech facts as they are compared: every value once, in its normal form.
 
-What has no normal form stands in `problems`, by field, with the reason. The event itself keeps what was sent.
+`problems` has each field without a normal form, with the reason. The event itself keeps the sent values.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class NormalContext(NamedTuple):
     adomain, domain: what lists compare; `domain` is the page's host where the event names no other.
     own_domain:      the publisher's domains that the event itself names.
     unlisted:        values of `adomain` and `domain` that are not comparable, by field: no list knows them.
-    political:       whether a declared category means politics, or why nobody can say.
+    political:       whether a declared category means politics, or why that is unknown.
     problems:        field → why it cannot be compared.
     """
 
@@ -114,7 +114,7 @@ def _domains(name: str, values: tuple[str, ...], problems: dict[str, str]) -> tu
 def _publisher(
     own: tuple[str, ...], lost: int, named: Page | None, problems: dict[str, str]
 ) -> tuple[tuple[str, ...], int]:
-    """The publisher's domains; its page's host stands in for a domain that is absent or says nothing."""
+    """The publisher's domains; the page's host replaces a domain that is absent or empty."""
     if own:
         return own, lost
     if named:

@@ -10,7 +10,7 @@ from moderation.normal.result import Incomparable, Normal
 from moderation.normal.text import CACHED, one_width, unquoted, visible
 
 _ALIASES: Final = {"UK": "GB", "EL": "GR"}
-"""Codes that the European Union uses for two countries, and nobody for another."""
+"""Codes that the European Union uses for two countries, and that have no other use."""
 _LONGEST: Final = 16
 
 

@@ -102,7 +102,7 @@ def host(authority: str, shown: str) -> Normal:
 
 
 def _decoded(name: str) -> str:
-    """Percent-escapes as browsers read them in a host; a wildcard stands for the domain that it is below."""
+    """Percent-escapes as browsers read them in a host; a wildcard counts as the domain that it is below."""
     if "%" in name:
         name = _unescaped(name)
     return name.removeprefix("*.")

@@ -28,7 +28,7 @@ class Page(NamedTuple):
 
 
 def page(text: str) -> Page | Incomparable | None:
-    """The page that a URL names; None where it says nothing."""
+    """The page that a URL names; None where it names none."""
     return _page(text) if len(text) <= CACHED_LENGTH else _page.__wrapped__(text)
 
 

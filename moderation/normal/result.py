@@ -18,4 +18,4 @@ class Incomparable:
 
 
 Normal: TypeAlias = str | Incomparable
-"""The normal form of one value; the empty text where the value says nothing."""
+"""The normal form of one value; the empty text where the value is empty."""

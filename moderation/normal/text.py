@@ -29,9 +29,9 @@ _QUOTES: Final = ('"', "'")
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    """Without characters that nobody sees, every space and line end as a plain space, nothing around it.
+    """Without invisible characters, every space and line end as a plain space, nothing around it.
 
-    keep: invisible characters that mean something where this text stands.
+    keep: invisible characters that have a meaning in this text.
     """
     if text.isascii() and text.isprintable():
         return text.strip()

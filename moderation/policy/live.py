@@ -1,7 +1,7 @@
 """Policies that follow their files: each change is checked whole, then swapped in as one snapshot.
 
 A broken file never goes live: its client, and every client that inherits from it, keeps the last good policy,
-and an event says so. A removed file removes its client.
+and an event reports it. A removed file removes its client.
 """
 
 import threading
@@ -23,7 +23,7 @@ from moderation.policy.load import Examination, examine
 from moderation.policy.watching import QUIET_S, follow
 
 _STEADY_S: Final = 10.0
-"""What fails after so long without a failure fails for the first time."""
+"""A failure after this time without one counts as the first."""
 _MOST_READINGS: Final = 5
 """A folder that changes all the time is taken as it was read last; the next change reads it again."""
 _STOP_TIMEOUT_S: Final = 1.0
@@ -33,7 +33,7 @@ class PolicyEventKind(StrEnum):
     CHANGED = "changed"
     """A new or changed policy went live."""
     REFUSED = "refused"
-    """A file is wrong: the last good policy stays. This is the one to be woken for."""
+    """A file is wrong: the last good policy stays. This one needs a person."""
     REPAIRED = "repaired"
     """A file that was refused is right again, or gone: the alarm is over."""
     REMOVED = "removed"
@@ -108,7 +108,7 @@ class LivePolicies:
         self._report(before.policies, after.policies, kept, examination.mistakes)
 
     def _follow(self) -> None:
-        """Refresh at every change until stopped. The thread's boundary: nothing that is raised ends it unheard."""
+        """Refresh at every change until stopped. The thread's boundary: no error ends it silently."""
         failures = 0
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -116,7 +116,7 @@ class LivePolicies:
                 for _ in follow(self._directory, lambda: self._seen, self._stopping):
                     self.refresh()
             except Exception as error:  # noqa: BLE001
-                # One failure is no news: the folder may be half replaced.
+                # A single failure is not reported: the folder may be half replaced.
                 failures = failures + 1 if time.monotonic() - began < _STEADY_S else 1
                 if failures > 1:
                     self._alarm(error)
@@ -134,7 +134,7 @@ class LivePolicies:
         return examination
 
     def _alarm(self, error: Exception) -> None:
-        """Say once what keeps the folder from being read; the next good look at it ends the alarm."""
+        """Report once why the folder cannot be read. The next successful reading ends the alarm."""
         folder = str(self._directory)
         mistake = Mistake(
             file=folder,

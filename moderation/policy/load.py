@@ -34,7 +34,7 @@ from moderation.policy.language.validate import validate
 
 @dataclass(slots=True)
 class _File:
-    """One policy file on its way: as parsed and as validated."""
+    """One policy file, parsed and validated."""
 
     source: Source
     path: Path
@@ -42,7 +42,7 @@ class _File:
 
     @property
     def name(self) -> str:
-        """What others call it in `extends`; empty where it cannot be extended."""
+        """Its name in `extends`; empty where it cannot be extended."""
         if not self.policy or self.policy.shadow or self.policy.campaign:
             return ""
         return self.policy.organisation or self.policy.client or ""
@@ -138,7 +138,7 @@ def _check_parents(files: Iterable[_File], by_name: Mapping[str, _File]) -> None
 
 
 def _names_written(source: Source) -> list[str]:
-    """What a broken file calls itself: whoever extends it is not to blame."""
+    """The name in a broken file, so that files that extend it are not blamed."""
     written = source.value if isinstance(source.value, dict) else {}
     return [str(written[key]) for key in ("organisation", "client") if key in written]
 

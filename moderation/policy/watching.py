@@ -1,7 +1,7 @@
-"""Says when a policy folder changed. The only import of `watchfiles`.
+"""Notices changes of a policy folder. The only import of `watchfiles`.
 
 The folder is followed by its name, not by its inode: it may be deleted and made anew, renamed away, or be a link
-that is pointed elsewhere. The kernel's notices answer within a second. What they do not see (a swapped link above
+whose target changes. The kernel's notices answer within a second. What they do not see (a swapped link above
 the folder, a network file system, a file behind a link) a comparison of fingerprints sees within `POLL_S`.
 """
 

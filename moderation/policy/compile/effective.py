@@ -165,7 +165,7 @@ def political_threshold(political: Political, country: str | None) -> float:
 
 
 def own_leaves(policy: PolicyFile, origin: Mapping[LeafPath, Origin], labels: LabelCatalogue) -> Leaves:
-    """A file's values by path, tiers spelled out as the thresholds they stand for."""
+    """A file's values by path, tiers spelled out as their thresholds."""
     written = policy.model_dump(exclude_unset=True, by_alias=True)
     leaves: Leaves = {}
     for path, value in _flatten(written, ()):

@@ -106,7 +106,7 @@ def suffixes(domain: str) -> Iterator[str]:
 
 
 def pages(page: str) -> Iterator[str]:
-    """What a page matches: itself, and `…/*` for everything it stands below."""
+    """What a page matches: itself, and `…/*` for every folder above it."""
     yield page
     above = page
     while above:

@@ -24,7 +24,7 @@ class Scale:
     """Every threshold of a set of policies in order, label by label, so that they compare as small integers.
 
     A score is at or above a threshold exactly when more thresholds of its label are at or below the score
-    than stand before that threshold: ranks compare as the float64 values do, four times as fast.
+    than precede that threshold: ranks compare as the float64 values do, four times as fast.
     """
 
     def __init__(self, policies: Sequence[EffectivePolicy], labels: Sequence[str]) -> None:
@@ -156,7 +156,7 @@ def _thresholds(policies: Sequence[EffectivePolicy], surface: Surface, country: 
 
 
 def _special_countries(policy: EffectivePolicy) -> set[str]:
-    """Where a policy has thresholds of its own, or where its political section names a label that it does not
+    """Where a policy has separate thresholds, or where its political section names a label that it does not
     name elsewhere."""
     markets = {country for _, country in policy.limits if country}
     return markets | set(policy.settings.political.countries if policy.settings.political else ())

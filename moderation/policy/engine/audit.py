@@ -1,4 +1,4 @@
-"""Deterministic audit sampling: the same image samples alike for ever, whatever process asks.
+"""Deterministic audit sampling: the same image is drawn alike in every process, at any time.
 
 A draw is SplitMix64's finaliser (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators") of
 the first eight bytes of the content's sha256, xor those of the client's salt. It is compared with the share.

@@ -39,7 +39,7 @@ _TRUE_FALSE: Final = (b"false", b"true")
 
 
 class Encoded(NamedTuple):
-    """One decision ready to be sent: `value` is its JSON, what routing needs stands beside it."""
+    """One decision ready to be sent: `value` is its JSON; the other fields are for routing."""
 
     verdict: Verdict
     shadow: bool

@@ -36,7 +36,7 @@ class Facts:
     _measures: dict[str, Measure] = field(default_factory=dict)
     findings: dict[str, Mapping[EffectivePolicy, Mapping[str, str]]] = field(default_factory=dict)
     """What a pre-filter found of this event, by kind of rule and policy: rule → value that matched. A kind without
-    findings looks for itself."""
+    findings searches itself."""
     drawn: frozenset[EffectivePolicy] | None = None
     """The policies that have this image in their audit sample; None where that was not drawn for all at once."""
 
@@ -92,7 +92,7 @@ class Facts:
 
     @property
     def may_be_declared_political(self) -> bool:
-        """Whether a declared category could mean politics, and nobody can say."""
+        """Whether it is unknown if a declared category means politics."""
         return not self.declared_political and isinstance(self.normal.political, Incomparable)
 
     @cached_property

@@ -4,12 +4,12 @@ Precedence, stated in docs/policies.md and tested:
 
 1. Every rule is asked; the most severe answer wins: block over review over allow.
 2. An allow list, or a rule that answers allow, lifts reviews that came from thresholds or a measured uncertainty.
-   The allow list of content hashes also lifts blocks that came from either: somebody looked at those bytes.
+   The allow list of content hashes also lifts blocks that came from either: a person has seen those bytes.
 3. Nothing lifts what a block or review list, a guard (error, missing label, expiry), a rule or the political
-   section said.
+   section answered.
 4. Among equally severe reasons the order is: guards, doubts, lists, rules, political, thresholds, uncertainty, audit.
 
-Which rules there are, what they grant and what lifts them is said by their kinds, in `rules`.
+The kinds in `rules` define which rules exist, what they grant and what lifts them.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,8 +1,8 @@
-"""All lists of all policies turned round: from what an event carries to the policies that list it.
+"""An inverted index of all lists of all policies: from the values of an event to the policies that list them.
 
-A look-up costs what the event carries, not how many clients there are. Entries written in policies share one
+The cost of a look-up grows with the event's values, not with the number of clients. Entries in policies share one
 dictionary; a list file is one sorted array, asked once however many policies name it. `match_entries` and
-`match_hash` ask one list by itself, and answer the same.
+`match_hash` ask one list alone, and answer the same.
 """
 
 from collections.abc import Iterable, Iterator
@@ -59,7 +59,7 @@ class EntryIndex:
                 yield owner, entry
 
     def _find_owners(self, kind: str, candidates: tuple[str, ...]) -> list[tuple[Owner, str]]:
-        """Who lists one value, by the most specific entry first, wherever that is written."""
+        """The policies that list one value, by the most specific entry first."""
         inline, sets = self._inline.get(kind, {}), self._sets.get(kind, {}).values()
         owners: list[tuple[Owner, str]] = []
         for entry in candidates:

@@ -67,7 +67,7 @@ class Concerned:
         return (np.concatenate([rows, np.array(shadows, np.intp)]) if shadows else rows), ()
 
     def _named(self, event: ImageEvent | ScoredEvent, campaign: str | None) -> tuple[Rows, tuple[str, ...]]:
-        """Whoever is named is answered, whatever `applies_to` says."""
+        """Every named client gets a decision, regardless of `applies_to`."""
         rows, unknown, shadows = [], [], []
         named: dict[str, str] = {}
         for sent in event.clients:
@@ -86,7 +86,7 @@ class Concerned:
         return _campaign(policy) == campaign if policy.campaign or has_own else True
 
     def _applies(self, event: ImageEvent | ScoredEvent, context: NormalContext) -> NDArray[np.bool_]:
-        """A value that cannot be compared excludes nobody: whoever asked for it answers review."""
+        """A value that cannot be compared excludes no client: a client that restricts it answers review."""
         masks = [
             selector.mask(event.surface.value if name == "surface" else getattr(context, name))
             for name, selector in self._selectors.items()

@@ -1,1 +1,1 @@
-"""What a policy file may say: strict YAML, the schema, entries, expressions and mistakes."""
+"""The language of policy files: schema, checks, expressions and hints."""

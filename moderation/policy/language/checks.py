@@ -1,4 +1,4 @@
-"""What is wrong beyond the schema. Looks at the file as written, so that a mistake elsewhere hides nothing."""
+"""Checks beyond the schema. They read the file as written, so that a mistake elsewhere hides nothing."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,7 +15,7 @@ _ONE_OWNER: Final = "one of client, organisation, campaign"
 
 
 def check_beyond_schema(source: Source) -> None:
-    """Empty values, whose policy it is, dates that contradict, entries that match nothing or stand twice."""
+    """Empty values, whose policy it is, contradictory dates, entries that match nothing or are doubled."""
     noted = {(mistake.line, mistake.column) for mistake in source.mistakes}
     for path, value in _walk(source.value, ()):
         if value is None and source.place(path)[:2] not in noted and not _is_split_decimal(source, path):
@@ -37,7 +37,7 @@ def check_cuts(source: Source) -> None:
 
 
 def written_path(source: Source, path: NodePath) -> NodePath:
-    """The path as the author wrote it: a bare list stands for its `entries`."""
+    """The path as the author wrote it: a bare list means its `entries`."""
     if path not in source.places and "entries" in path:
         at = path.index("entries")
         return (*path[:at], *path[at + 1 :])

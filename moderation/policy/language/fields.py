@@ -1,4 +1,4 @@
-"""The values a policy file is made of, each refusing what does not fit in its author's words."""
+"""The value types of a policy file. Each refuses a wrong value in words for its author."""
 
 import math
 from collections.abc import Callable

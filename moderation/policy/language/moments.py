@@ -1,4 +1,4 @@
-"""Dates of a policy: how they are written, and the instants they mean.
+"""Dates of a policy, as written and as instants.
 
 A bare date is a whole day. An end includes the whole of its smallest unit: its day, minute or second. So two windows
 that adjoin leave no gap, whether the first ends on `2026-11-25`, at `23:59` or at `23:59:59`.
@@ -26,7 +26,7 @@ EXPECTED_LOCAL: Final = "YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SS in the window's time
 
 
 def moment(*, end: bool) -> Callable[[object], datetime]:
-    """A reader of dates in UTC or with an offset, for values that have no time zone of their own."""
+    """A reader of dates in UTC or with an offset, for values without a separate time zone."""
 
     def parse(value: object) -> datetime:
         if isinstance(value, datetime):
@@ -99,7 +99,7 @@ def written(value: object) -> str:
 
 
 def _whole_day(day: date, zone: ZoneInfo, *, end: bool) -> datetime:
-    """From midnight to the last instant before the next one, by the zone's own clock.
+    """From midnight to the last instant before the next one, by the zone's clock.
 
     Where clocks skip midnight the day begins at the change; where they show it twice, at the first.
     """

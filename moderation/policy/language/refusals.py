@@ -1,4 +1,4 @@
-"""A value that does not fit, in the words its author will read."""
+"""A refused value, in words for its author."""
 
 from pydantic_core import PydanticCustomError
 

@@ -1,4 +1,4 @@
-"""From a parsed file to the schema: every violation in the author's words, at its place."""
+"""From a parsed file to the schema: every violation at its place, in words for the author."""
 
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ def _by_schema(source: Source, labels: LabelCatalogue) -> PolicyFile | None:
 
 
 def _without_followers(violations: Sequence[Any]) -> Iterator[Any]:
-    """A list whose entries are refused is also too short: that says nothing new."""
+    """A list whose entries are refused is also too short; that is no second mistake."""
     places = [violation["loc"] for violation in violations]
     for violation in violations:
         here = violation["loc"]
@@ -122,7 +122,7 @@ _MODEL_TYPES: Final = frozenset({"model_type", "model_attributes_type", "dict_ty
 
 
 def _for_scalar(kind: str, path: NodePath, value: Any, expected: str, hint: str) -> tuple[str, str]:
-    """What was expected, and a hint, where one value stands that does not fit."""
+    """The expectation and a hint for one wrong value."""
     if kind == "tuple_type" or (kind in _MODEL_TYPES and _is_entry_list(path)):
         return "a list", list_hint(written(value))
     if kind == "bool_type":
@@ -177,7 +177,7 @@ def _bare(kind: Any) -> Any:
 
 
 def _note_expression(source: Source, path: NodePath, found: Mapping[str, Any], text: str) -> None:
-    """At the very word, where the expression stands on one line as it is."""
+    """At the word itself, where the expression is on one line and unchanged."""
     place = source.place(path)
     at = source.line(place.line).find(text, place.column - 1)
     column = at + 1 + found["offset"] if at >= 0 and "\n" not in text else place.column

@@ -64,8 +64,8 @@ class Backtest:
     """The whole result for one client.
 
     outcome:   of the decisions as they are.
-    by_source: the same, by what decided: a list says nothing about the model.
-    by_scores: of what thresholds and uncertainty alone would say on examined images.
+    by_source: the same, by what decided: a list gives no information on the model.
+    by_scores: of thresholds and uncertainty alone, on examined images.
     wrong:     creatives decided against their truth, by kind.
     """
 

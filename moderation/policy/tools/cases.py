@@ -152,7 +152,7 @@ def _written(context: AdContext) -> dict[str, Any]:
 
 
 def _either(first: float | None, second: float | None) -> float:
-    """An uncertainty that nobody gives is none: a case about something else need not speak of it."""
+    """An uncertainty that a case omits is none, so other cases need not give one."""
     return first if first is not None else second if second is not None else 0.0
 
 

@@ -12,7 +12,7 @@ from moderation.policy.tools.recorded import batches
 from moderation.policy.tools.showcase import Shown, creative_of, show
 
 NONE: Final = "none"
-"""Stands for the verdict of a policy that has no decision for the event and client."""
+"""The verdict of a policy without a decision for the event and client."""
 NOTHING: Final = "nothing fired"
 EXAMPLES: Final = 60
 """How many flipped creatives a report shows."""

@@ -1,4 +1,4 @@
-"""What weighs most of a stream, in bounded memory: events and the impressions they stand for."""
+"""The heaviest items of a stream, in bounded memory: events and their impressions."""
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ KEPT: Final = 5_000
 
 @dataclass(slots=True)
 class Weight:
-    """Events and their impressions; an event that says none weighs nothing there."""
+    """Events and their impressions; an event without impressions weighs nothing there."""
 
     events: int = 0
     impressions: int = 0

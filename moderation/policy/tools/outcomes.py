@@ -1,4 +1,4 @@
-"""Verdicts held against truth: how many events of each kind, and the impressions they stand for."""
+"""Verdicts compared with truth: events of each kind, and their impressions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from moderation.policy.tools.proportions import Share
 VERDICTS: Final = tuple(verdict.value for verdict in Verdict)
 TRUTHS: Final = ("unsafe", "safe", "unknown")
 SOURCES: Final = ("lists", "rules", "political", "scores", "guards", "nothing fired")
-"""What decides, from what a person wrote down to what a model thinks."""
+"""Kinds of deciding rules, from a person's entries to a model's scores."""
 
 
 @dataclass(slots=True)
@@ -115,6 +115,6 @@ def is_score_rule(rule: str) -> bool:
 
 
 def verdict_of_scores(decision: Decision) -> Verdict:
-    """What thresholds and uncertainty alone would say, whatever a list, a rule or an allowance says."""
+    """The verdict by thresholds and uncertainty alone, without lists, rules and allowances."""
     said: list[Reason] = [reason for reason in decision.reasons if is_score_rule(reason.rule)]
     return max((reason.verdict for reason in said), key=SEVERITY.__getitem__, default=Verdict.ALLOW)

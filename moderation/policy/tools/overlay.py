@@ -16,7 +16,7 @@ _SHADOW = re.compile(r"^shadow:\s*true\b", re.MULTILINE)
 
 
 class Identity(NamedTuple):
-    """Whose policy a file is; two live files with the same identity cannot stand in one folder."""
+    """Whose policy a file is; two live files with the same identity cannot be in one folder."""
 
     kind: str
     name: str
@@ -62,7 +62,7 @@ def client_of(place: Path) -> str | None:
 
 
 def _place_for(whose: Identity | None, name: str, others: Mapping[str, str]) -> str:
-    """Where a file is tried: its namesake's place, so that list files are found; else a name nobody has."""
+    """The place where a file is tried: its namesake's, so that list files are found; else an unused name."""
     namesakes = (
         path for path, text in others.items() if whose and not _SHADOW.search(text) and identity(text) == whose
     )

@@ -1,4 +1,4 @@
-"""Recorded scores, read as a stream: a million lines never stand in memory at once."""
+"""Recorded scores, read as a stream: a million lines are never in memory at once."""
 
 import gzip
 import io

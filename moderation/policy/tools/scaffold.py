@@ -10,12 +10,12 @@ from moderation.labels import LabelCatalogue
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a new policy must know.
+    """The values of a new policy.
 
-    labels:     the catalogue that says what a tier means.
+    labels:     the catalogue that defines the tiers.
     client:     a client, or `client/campaign`: then the campaign changes the client's policy.
-    tiers:      by label with tiers: the mildest risk kept away; what a campaign does not say, its client says.
-    undeclared: what political images get that nobody declared; None: thresholds alone decide.
+    tiers:      by label with tiers: the mildest risk kept away; a campaign inherits the others from its client.
+    undeclared: the answer to undeclared political images; None: thresholds alone decide.
     audit:      share of images marked for audit; 0 for none.
     """
 
@@ -32,7 +32,7 @@ class Answers:
 
     @property
     def owner(self) -> dict[str, str]:
-        """Whose policy it is, by the key that says so."""
+        """The owner of the policy, by its key."""
         client, _, campaign = self.client.partition("/")
         extends = client if campaign else self.extends
         return {"campaign" if campaign else "client": campaign or client, **({"extends": extends} if extends else {})}

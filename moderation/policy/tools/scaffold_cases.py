@@ -1,7 +1,7 @@
 """Cases for a starting policy: each threshold in force reached and just missed, and what was not examined.
 
 They are made from the effective policy, so what is inherited is tested too. Clock and country are pinned: the
-cases answer the same next year, and in a market that gets rules of its own.
+cases answer the same next year, and in a market that gets separate rules.
 """
 
 import json
@@ -42,7 +42,7 @@ def _context(policy: EffectivePolicy) -> dict[str, Any]:
 
 
 def plain_country(settings: PolicyFile) -> str:
-    """A country without a market, a political answer or a blackout of its own."""
+    """A country without a market, a political answer or a blackout."""
     political = settings.political
     special = {*settings.markets, *(political.countries if political else ())}
     for window in political.blackouts.values() if political else ():

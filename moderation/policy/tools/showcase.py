@@ -9,7 +9,7 @@ from moderation.events import ScoredEvent, Surface
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What people look at. `image_url` and `file` stand there where the recording says them."""
+    """The parts of an event for people. `image_url` and `file` are set where the recording has them."""
 
     event_id: str
     surface: Surface
@@ -73,5 +73,5 @@ def show(event: ScoredEvent, scores: Mapping[str, float]) -> Shown:
 
 
 def creative_of(event: ScoredEvent) -> str:
-    """What makes two events one creative: its id, else the image's bytes, else nothing but the event."""
+    """The key of a creative: its id, else the image's bytes, else the event."""
     return event.context.crid or event.content_sha256 or event.event_id

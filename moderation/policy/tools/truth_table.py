@@ -1,4 +1,4 @@
-"""What people say of images, from a CSV file of labels or verdicts as spreadsheets write it."""
+"""Truth of images, from a CSV file of labels or verdicts as spreadsheets write it."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ _VERDICT: Final = "verdict"
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What people say of one image: labels that hold (True) or do not (False), or a verdict."""
+    """The truth of one image: labels that hold (True) or do not (False), or a verdict."""
 
     labels: dict[str, bool]
     verdict: Verdict | None = None
@@ -29,7 +29,7 @@ class Truth:
 
     @property
     def unsafe(self) -> bool | None:
-        """Whether it should have been kept away; None where nobody can tell.
+        """Whether it should have been kept away; None where that is unknown.
 
         Safe takes every label that the file has columns for: one unknown label may be the one that matters.
         """

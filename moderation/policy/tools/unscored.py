@@ -1,4 +1,4 @@
-"""Labels that a policy names and a model does not score: what will happen, before it happens.
+"""Warnings of labels that a policy names and a model does not score.
 
 A policy may be right and still answer every image alike: a label without a score is missing, and `on_missing_label`
 answers. Only the effective policy knows, so a line of an organisation is reported with the clients it concerns.
@@ -21,7 +21,7 @@ _WAITS: Final = "nothing yet: the label is announced, and counts once a model sc
 
 @dataclass(frozen=True, slots=True)
 class PolicyWarning:
-    """What is no mistake, but is probably not meant: where it was written, and what will happen."""
+    """A probable slip that is no mistake: its place, and its effect."""
 
     file: str
     line: int

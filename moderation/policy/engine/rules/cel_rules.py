@@ -1,4 +1,4 @@
-"""The client's own rules, written in CEL."""
+"""Rules that a client writes in CEL."""
 
 from collections.abc import Iterable, Iterator
 
@@ -64,6 +64,6 @@ def _fire_partly(rule: Rule, name: str, field: str, expression: Expression, fact
 
 
 def _report_error(policy: EffectivePolicy, name: str, error: ExpressionError) -> Reason:
-    """A rule that erred never allows, whatever `on_error` says."""
+    """A rule that failed never allows, even where `on_error` is allow."""
     answer = Verdict.BLOCK if policy.settings.on_error is Verdict.BLOCK else Verdict.REVIEW
     return Reason(rule=f"on_error.rules.{name}", verdict=answer, detail=f"the expression erred: {error}")

@@ -1,8 +1,8 @@
 """Doubts: a value that cannot be compared, where a list or rule of the client needs it.
 
-Where the value makes no difference nothing is said: a list of another kind, a market whose thresholds would not
-have fired either, a political section whose answer is the same whatever the category means. Expressions say
-their own doubts (`cel_rules`).
+No doubt arises where the value makes no difference: a list of another kind, a market whose thresholds would not
+have fired either, a political section whose answer is the same whatever the category means. Expressions have
+their doubts in `cel_rules`.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Guards: not examined, not scored, out of date. What is not known is never allowed by accident."""
+"""Guards: not examined, not scored, out of date. Unknown facts never lead to an allow by accident."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta

@@ -21,7 +21,7 @@ class Allowance(StrEnum):
     TRUST = "trust"
     """In a name, or by a rule of the client: lifts reviews by score."""
     SEEN = "seen"
-    """Somebody has looked at exactly this image: lifts reviews and blocks by score."""
+    """A person has seen exactly this image: lifts reviews and blocks by score."""
     DECLARED = "declared"
     """Political advertising that was declared: lifts reviews by political scores."""
 
@@ -74,7 +74,7 @@ class RuleKind(ABC):
     """One kind of rules. It has no state: one instance serves every policy.
 
     The pre-filter must ask about every pair in which `fire` gives a reason. Too many pairs cost time; one too
-    few is an image allowed in silence. So a kind that says nothing asks about every event of its policies.
+    few is an image allowed in silence. So the default asks about every event of its policies.
     """
 
     prefixes: ClassVar[tuple[str, ...]]
@@ -82,7 +82,7 @@ class RuleKind(ABC):
     family: ClassVar[str | None] = None
     """The row of `adtech_data/rules.tsv` for its rules; None where its prefixes have rows themselves."""
     only_where_allowed: ClassVar[bool] = False
-    """It speaks only where every other rule together would allow, and then decides."""
+    """It fires only where all other rules together would allow, and then decides."""
 
     @property
     def name(self) -> str:

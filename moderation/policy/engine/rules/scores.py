@@ -132,5 +132,5 @@ class Uncertainty(RuleKind):
             yield RuleRow("on_uncertain", answer, score=facts.event.uncertainty, threshold=threshold, origin=origin)
 
     def lifted_by(self, reason: Reason) -> frozenset[Allowance]:
-        """Only a measured uncertainty is a score: no trust replaces one that was not reported."""
+        """Only a measured uncertainty is a score. No allowance lifts one that was not reported."""
         return NO_ALLOWANCE if reason.score is None else _LIFTED.get(reason.verdict, NO_ALLOWANCE)

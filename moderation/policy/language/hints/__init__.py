@@ -1,1 +1,1 @@
-"""What an author probably meant: a hint for each kind of slip. None of it changes what is accepted."""
+"""Hints: the probable meaning of each kind of slip. They change nothing about the accepted language."""

@@ -12,7 +12,7 @@ _CODE_LENGTH: Final = 3
 _NEAR: Final = 0.8
 """Of difflib: Germny is Germany, but Atlantis is nothing."""
 _CODES: Final[Mapping[str, str]] = {"UK": "GB", "EL": "GR", "EN": "GB", "SU": "RU", "YU": "RS"}
-"""Codes in use that ISO 3166-1 gives to nobody, and the one that is meant."""
+"""Codes in use that ISO 3166-1 does not assign, and the one that is meant."""
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "AE": ("uae", "emirates"),
     "AT": ("osterreich",),
@@ -80,7 +80,7 @@ def _codes() -> Mapping[str, str]:
 
 @cache
 def _names() -> Mapping[str, str]:
-    """Every name that means one country, without accents, case or what stands after a comma or in brackets."""
+    """Every name that means one country, without accents, case, and text after a comma or in brackets."""
     names: dict[str, str] = {}
     for country in listed_countries():
         for name in country.names:

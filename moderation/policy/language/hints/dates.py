@@ -38,7 +38,7 @@ def _time_hint(day: str, hour: str, rest: str) -> str:
 
 
 def _midnight_hint(day: str) -> str:
-    """`24:00` ends a day, which the bare date says; the ISO reader begins the next."""
+    """`24:00` ends a day, which is the bare date; the ISO reader begins the next day."""
     with suppress(ValueError):
         after = date.fromisoformat(day) + timedelta(days=1)
         return f"a day ends where the next begins: write {day} for the whole day, or {after:%Y-%m-%d}T00:00:00Z"

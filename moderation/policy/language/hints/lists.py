@@ -19,7 +19,7 @@ def bare_hint(value: Any) -> str:
 
 
 def _quoted(item: str) -> str:
-    """As it must stand in YAML: country codes and what YAML would read as something else take quotes."""
+    """In the form for YAML: country codes, and texts that YAML would read as another type, get quotes."""
     bare = item.strip("\"'[]")
     is_plain = _SIMPLE.fullmatch(bare) and not re.fullmatch(r"[A-Za-z]{1,3}", bare)
     return bare if is_plain else f'"{bare}"'
