@@ -27,7 +27,17 @@ def utc(text: str) -> datetime:
         ("2026-11-25T23:59Z", None, "2026-11-25T23:59:59.999999"),
         ("2026-11-25T23:59:59Z", None, "2026-11-25T23:59:59.999999"),
         ("2026-11-25 23:59:59+01:00", None, "2026-11-25T22:59:59.999999"),
-        ("2026-11-25T23:59:59.500Z", None, "2026-11-25T23:59:59.500000"),
+        ("2026-11-25T23:59:59.9Z", None, "2026-11-25T23:59:59.999999"),
+        ("2026-11-25T23:59:59.999Z", None, "2026-11-25T23:59:59.999999"),
+        ("2026-11-25T23:59:59,999Z", None, "2026-11-25T23:59:59.999999"),
+        ("2026-11-25T23:59:59.999999Z", None, "2026-11-25T23:59:59.999999"),
+        ("2026-11-25T23:59:59.500Z", None, "2026-11-25T23:59:59.500999"),
+        ("2026-11-25T23:59:59.999999999Z", None, "2026-11-25T23:59:59.999999"),
+        ("9999-12-31", None, "9999-12-31T23:59:59.999999"),
+        ("9999-12-31", "America/New_York", "9999-12-31T23:59:59.999999"),
+        ("9999-12-31", "Asia/Tokyo", "9999-12-31T23:59:59.999999"),
+        ("9999-12-31T23:59:59", "America/New_York", "9999-12-31T23:59:59.999999"),
+        ("9999-12-31T23:59:59-08:00", None, "9999-12-31T23:59:59.999999"),
         ("2026-11-25", "Europe/Berlin", "2026-11-25T22:59:59.999999"),
         ("2026-11-25T23:59", "America/New_York", "2026-11-26T04:59:59.999999"),
         ("2026-11-25T23:59:59Z", "America/New_York", "2026-11-25T23:59:59.999999"),
@@ -35,6 +45,12 @@ def utc(text: str) -> datetime:
 )
 def test_an_end_includes_its_smallest_unit(written: str, zone: str | None, last: str) -> None:
     assert instant(written, zone, end=True) == utc(last)
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize("written", ["0001-01-01", "0001-01-01T00:00:00+09:00", "9999-12-31", "9999-12-31T23:59:59Z"])
+def test_the_ends_of_the_calendar_are_dates(written: str, zone: str | None) -> None:
+    assert instant(written, zone, end=False) <= instant(written, zone, end=True)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Dates of a policy, as written and as instants.
 
-A bare date is a whole day. An end includes the whole of its smallest unit: its day, minute or second. So two windows
-that adjoin leave no gap, whether the first ends on `2026-11-25`, at `23:59` or at `23:59:59`.
+A bare date is a whole day. An end includes the whole of its smallest unit: its day, minute, second or part of a second.
+So two windows that adjoin leave no gap, whether the first ends on `2026-11-25`, at `23:59`, `23:59:59` or `23:59:59.999`.
+The calendar's ends stand for always: `9999-12-31` is as late, and `0001-01-01` as early, as an instant can be.
 """
 
 import re
@@ -17,10 +18,9 @@ from moderation.policy.language.refusals import refuse
 
 DEFAULT_ZONE: Final = "UTC"
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
-_MINUTE: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?![:\d])")
-_SECOND: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?![.,\d])")
-_CLOCK: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
-_UNITS: Final = ((_MINUTE, timedelta(minutes=1)), (_SECOND, timedelta(seconds=1)))
+_CLOCK: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?P<second>:\d\d(?:[.,](?P<fraction>\d+))?)?")
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 EXPECTED_DATE: Final = "YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SSZ with a time zone"
 EXPECTED_LOCAL: Final = "YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SS in the window's time_zone"
 
@@ -58,12 +58,27 @@ def instant(text: str, zone: str | None, *, end: bool) -> datetime:
     if _DAY.fullmatch(text):
         return _whole_day(date.fromisoformat(text), time_zone(zone or DEFAULT_ZONE), end=end)
     found = datetime.fromisoformat(text)
-    if not _CLOCK.match(text) or (found.tzinfo is None and zone is None):
+    clock = _CLOCK.match(text)
+    if not clock or (found.tzinfo is None and zone is None):
         raise ValueError("no time, or no time zone")
-    unit = next((size for pattern, size in _UNITS if pattern.match(text)), timedelta.resolution)
     if end:
-        found += unit - timedelta.resolution
-    return found.astimezone(UTC) if found.tzinfo else _on_the_clock(found, time_zone(zone or DEFAULT_ZONE), end=end)
+        found += _unit(clock) - timedelta.resolution
+    return _utc(found) if found.tzinfo else _on_the_clock(found, time_zone(zone or DEFAULT_ZONE), end=end)
+
+
+def _unit(clock: "re.Match[str]") -> timedelta:
+    """The smallest unit that a time names."""
+    if fraction := clock["fraction"]:
+        return max(timedelta(seconds=1) / 10 ** len(fraction), timedelta.resolution)
+    return timedelta(seconds=1) if clock["second"] else timedelta(minutes=1)
+
+
+def _utc(moment: datetime) -> datetime:
+    """The instant in UTC; a zone's clock reads beyond the calendar for some hours at either end of it."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if moment.year == 1 else _LAST
 
 
 def is_local(text: str) -> bool:
@@ -104,11 +119,13 @@ def _whole_day(day: date, zone: ZoneInfo, *, end: bool) -> datetime:
     Where clocks skip midnight the day begins at the change; where they show it twice, at the first.
     """
     if not end:
-        return datetime.combine(day, time(), zone).astimezone(UTC)
+        return _utc(datetime.combine(day, time(), zone))
+    if day == date.max:
+        return _LAST
     return _whole_day(day + timedelta(days=1), zone, end=False) - timedelta.resolution
 
 
 def _on_the_clock(local: datetime, zone: ZoneInfo, *, end: bool) -> datetime:
     """A time that a clock change doubles or skips has two readings: the one that makes the window longer."""
-    readings = [local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+    readings = [_utc(local.replace(tzinfo=zone, fold=fold)) for fold in (0, 1)]
     return max(readings) if end else min(readings)
