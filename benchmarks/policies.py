@@ -79,13 +79,16 @@ def _evidence(scores: dict[str, float]) -> Evidence:
     return Evidence(source="image", stamp=MODEL, status=Status.OK, scores=scores, uncertainty=0.1)
 
 
-def joined(events: list[ScoredEvent]) -> list[Mapping[str, float]]:
+Joined = list[Mapping[str, float]]
+
+
+def joined(events: list[ScoredEvent]) -> Joined:
     """One number per label, as every way below compares them."""
     return [join_scores(shipped_catalogue(), event.evidence).scores for event in events]
 
 
-def by_arrays(arrays: PolicyArrays, events: list[ScoredEvent]) -> NDArray[np.uint8]:
-    return arrays.at(Surface.CREATIVE, "DE").levels(arrays.ranks(score_matrix(joined(events), LABELS)))
+def by_arrays(arrays: PolicyArrays, scores: Joined) -> NDArray[np.uint8]:
+    return arrays.at(Surface.CREATIVE, "DE").levels(arrays.ranks(score_matrix(scores, LABELS)))
 
 
 Limits = list[tuple[str, float, float]]
@@ -96,10 +99,10 @@ def plain_limits(policy: EffectivePolicy) -> Limits:
     return [(label, limits[label, Verdict.REVIEW][1], limits[label, Verdict.BLOCK][1]) for label in LABELS]
 
 
-def by_python(clients: list[Limits], events: list[ScoredEvent]) -> list[list[int]]:
+def by_python(clients: list[Limits], images: Joined) -> list[list[int]]:
     """As one would write it by hand, leaving a client at its first block."""
     verdicts = []
-    for scores in joined(events):
+    for scores in images:
         row = []
         for limits in clients:
             level = 0
@@ -121,8 +124,8 @@ def cel_program(limits: Limits) -> Any:
     return cel.compile(f"({block}) ? 2 : ({review}) ? 1 : 0")
 
 
-def by_cel(programs: list[Any], events: list[ScoredEvent]) -> list[list[int]]:
-    contexts = [cel.Context(variables={"s": dict(scores)}) for scores in joined(events)]
+def by_cel(programs: list[Any], images: Joined) -> list[list[int]]:
+    contexts = [cel.Context(variables={"s": dict(scores)}) for scores in images]
     return [[program.execute(context) for program in programs] for context in contexts]
 
 
@@ -164,14 +167,16 @@ def run(clients: int, images: int, repeats: int) -> dict[str, Any]:
     draw = random.Random(20261122)
     with loaded(clients, draw) as (policies, load_s, memory_mib):
         events = scored_events(images, draw)
+        scores = joined(events)
         arrays = PolicyArrays(policies.policies, LABELS)
         limits = [plain_limits(policy) for policy in policies.policies]
         programs = [cel_program(each) for each in limits]
         timings, share = Timings(), 0.0
         for _ in range(repeats):
-            fast = timings.measure("arrays", lambda: by_arrays(arrays, events), times=20)
-            plain = timings.measure("python", lambda: by_python(limits, events))
-            slow = timings.measure("cel", lambda: by_cel(programs, events))
+            timings.measure("join", partial(joined, events), times=20)
+            fast = timings.measure("arrays", lambda: by_arrays(arrays, scores), times=20)
+            plain = timings.measure("python", lambda: by_python(limits, scores))
+            slow = timings.measure("cel", lambda: by_cel(programs, scores))
             encoded = timings.measure("decide_encoded", lambda: policies.decide_encoded(events, NOW))
             models = timings.measure("decide", lambda: policies.decide(events, NOW))
             timings.measure("dump_models", partial(dump, models))

@@ -1,7 +1,7 @@
 """Dates of a policy, as written and as instants.
 
 A bare date is a whole day. An end includes the whole of its smallest unit: its day, minute, second or part of a second.
-So two windows that adjoin leave no gap, whether the first ends on `2026-11-25`, at `23:59`, `23:59:59` or `23:59:59.999`.
+So windows that adjoin leave no gap, whether one ends on `2026-11-25`, at `23:59`, `23:59:59` or `23:59:59.999`.
 The calendar's ends stand for always: `9999-12-31` is as late, and `0001-01-01` as early, as an instant can be.
 """
 
@@ -69,7 +69,8 @@ def instant(text: str, zone: str | None, *, end: bool) -> datetime:
 def _unit(clock: "re.Match[str]") -> timedelta:
     """The smallest unit that a time names."""
     if fraction := clock["fraction"]:
-        return max(timedelta(seconds=1) / 10 ** len(fraction), timedelta.resolution)
+        exponent: int = len(fraction)
+        return max(timedelta(seconds=1) / float(10**exponent), timedelta.resolution)
     return timedelta(seconds=1) if clock["second"] else timedelta(minutes=1)
 
 
