@@ -16,8 +16,7 @@ TIERS: Mapping[str, Mapping[str, tuple[float, float | None]]] = {
     "medium": {"violence": (0.45, 0.75), "adult": (0.40, 0.70), "political": (0.60, 0.90)},
     "low": {"violence": (0.25, 0.50), "adult": (0.20, 0.50), "political": (0.35, 0.70)},
 }
-ANNOUNCED = {"violence.blood", "adult.explicit", "adult.suggestive", "political.protest", "political.campaign"}
-ANNOUNCED |= {"political.symbol"}
+ANNOUNCED = {"violence.blood", "adult.explicit", "adult.suggestive", "political.symbol"}
 RANK = {"allow": 0, "review": 1, "block": 2}
 EXPRESSIONS: Mapping[str, Callable[[ScoredEvent], bool]] = {
     "scores.violence >= 0.3": lambda e: scores_of(e)["violence"] >= 0.3,
