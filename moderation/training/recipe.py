@@ -143,7 +143,7 @@ class Recipe(Strict):
 
     @property
     def side(self) -> int:
-        """Of the views that are drawn, in pixels: nobody who looks at them is shown less than it was made for."""
+        """Of the views that are drawn, in pixels: no network gets fewer than it was made for."""
         return max(self.size, *(teacher.size for teacher in self.teachers), self.views.side)
 
     def portable(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Recipe(Strict):
 
 
 def read(path: Path, manifest: Path | None = None) -> Recipe:
-    """The recipe in `path`, its paths made absolute; with `manifest` in place of its own.
+    """The recipe in `path`, its paths made absolute; with `manifest` in place of the recipe's.
 
     Raises ConfigurationError naming every mistake.
     """

@@ -1,4 +1,4 @@
-"""The same picture on both sides of a split makes every number a lie: find it by perceptual hash."""
+"""The same picture on both sides of a split makes every number wrong: find it by perceptual hash."""
 
 from dataclasses import dataclass
 from pathlib import Path

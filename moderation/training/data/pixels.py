@@ -13,7 +13,7 @@ from moderation.images import views
 from moderation.training.data.dataset import Dataset
 
 Progress = Callable[[str, int, int], None]
-"""Told (what, done, of)."""
+"""Progress: called with (what, done, of)."""
 
 
 def silent(_what: str, _done: int, _of: int) -> None:

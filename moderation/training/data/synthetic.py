@@ -1,7 +1,7 @@
 """Creatives and pages drawn by code, so that words alone do not make an image political.
 
 Drawn commercial banners and pages are negatives. Placards on sticks before a street or a crowd are
-positives. A flat slogan without a scene is not drawn at all: only reading tells it from an offer.
+positives. A flat slogan without a scene is not drawn at all: only reading distinguishes it from an offer.
 """
 
 from collections.abc import Sequence

@@ -35,7 +35,7 @@ class TrainingSet:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One view: how to draw it with a generator of its own, and what is true of it."""
+    """One view: how to draw it with a separate generator, and its truth."""
 
     draw: Callable[[np.random.Generator], Image]
     targets: NDArray[np.float32]

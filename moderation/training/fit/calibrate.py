@@ -2,7 +2,7 @@
 
 Platt scaling (Platt 1999) with his smoothed targets: two numbers per label that fit inside the graph, keep
 the order of images, and stay sane with the few positives that a validation split has. A prior draws both to
-what training says by itself (1 and 0): a split of few sources shall not decide for sources it does not hold.
+the unscaled output (1 and 0): a split of few sources should not decide for sources that it does not contain.
 """
 
 from dataclasses import dataclass

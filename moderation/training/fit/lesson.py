@@ -10,9 +10,9 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What the network is to say of M views.
+    """Targets of the network for M views.
 
-    answers:  `[M,L]` in 0..1, NaN where nobody knows.
+    answers:  `[M,L]` in 0..1, NaN where unknown.
     features: `[M,G]`, whitened: what a linear map of the network's features is to give; G may be 0.
     """
 

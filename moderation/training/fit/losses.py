@@ -51,7 +51,7 @@ def leaning(schema: Schema, targets: NDArray[np.float32]) -> NDArray[np.float32]
 
 
 def _exclusive(logits: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows that name their one label, or give shares of all; the others say nothing about the group."""
+    """Rows that name their one label, or give shares of all; the others give no information on the group."""
     shares = torch.nan_to_num(targets)
     total = shares.sum(dim=1, keepdim=True)
     known = total[:, 0] > 0
@@ -60,7 +60,7 @@ def _exclusive(logits: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor,
 
 
 def _positive_weights(schema: Schema, targets: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`[L]`: 1 for what is not a yes or no of its own."""
+    """`[L]`: 1 for columns that are not independent yes-or-no labels."""
     binary = [not label.group and label.kind == "binary" for label in schema.labels]
     ones = np.maximum((targets == 1).sum(axis=0), 1)
     zeros = np.maximum((targets == 0).sum(axis=0), 1)

@@ -153,7 +153,7 @@ def _by_slice(
 
 
 def members(data: Labelled, where: Where) -> NDArray[np.bool_] | None:
-    """Which rows a slice holds, or None where the manifest cannot tell."""
+    """The rows of a slice, or None where the manifest lacks the columns."""
     if any(column not in data.facts for column in where):
         return None
     inside = np.ones(len(data), np.bool_)

@@ -78,7 +78,7 @@ def is_text(path: Path) -> bool:
 
 
 def read(path: Path, lines: Path | None = None) -> TextRecipe:
-    """The recipe in `path`, its paths made absolute; with `lines` in place of its own.
+    """The recipe in `path`, its paths made absolute; with `lines` in place of the recipe's.
 
     Raises ConfigurationError naming every mistake.
     """
