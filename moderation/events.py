@@ -60,7 +60,7 @@ def _version(value: object) -> object:
     return int(value) if isinstance(value, str | float) and value in {"1", 1.0} else value
 
 
-def _absent_is_empty(value: object) -> object:
+def absent_is_empty(value: object) -> object:
     return {} if value is None else value
 
 
@@ -141,7 +141,7 @@ class ImageEvent(Frozen):
     image: ImageSource | None = Field(
         None, description="Left out when the record's value is the raw image and this event is in its header."
     )
-    context: Annotated[AdContext, BeforeValidator(_absent_is_empty)] = AdContext()
+    context: Annotated[AdContext, BeforeValidator(absent_is_empty)] = AdContext()
     occurred_at: Annotated[Moment | None, BeforeValidator(empty_is_none)] = Field(
         None, description="When it happened; the record's timestamp if absent."
     )

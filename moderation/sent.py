@@ -30,16 +30,27 @@ def _refused(message: str) -> PydanticCustomError:
 
 
 def text_of(value: Any) -> Any:
-    """Ids of whole numbers as their digits."""
+    """Ids of whole numbers as their digits; 7 and 7.0 are one number in JSON."""
     if isinstance(value, bool):
         raise _refused("a boolean is no id: send text, in quotes")
-    if isinstance(value, int):
-        if abs(value) >= _EXACT:
-            raise _refused("a number of so many digits may have lost some: send the id as text, in quotes")
-        return str(int(value))
-    if isinstance(value, float):
+    if not isinstance(value, int | float):
+        return value
+    if isinstance(value, float) and not value.is_integer():
         raise _refused("a number with a fraction is no id: send the id as text, in quotes")
+    if abs(value) >= _EXACT:
+        raise _refused("a number of so many digits may have lost some: send the id as text, in quotes")
+    return str(int(value))
+
+
+def single(value: Any) -> Any:
+    """A list of one value stands for the value, and an empty list for none."""
+    if isinstance(value, list | tuple) and len(value) <= 1:
+        return value[0] if value else None
     return value
+
+
+def single_id(value: Any) -> Any:
+    return text_of(single(value))
 
 
 def listed(value: Any) -> Any:
@@ -64,13 +75,18 @@ def _written_list(text: str) -> Any:
 
 def without_private_parts(url: Any) -> Any:
     """Query strings, fragments and credentials carry people's data and are removed here (GDPR)."""
+    url = single(url)
     if not isinstance(url, str):
         return url
     return _CREDENTIALS.sub(r"\1", _QUERY.sub("", url)) or _nothing_left(url)
 
 
 def domain_without_private_parts(value: Any) -> Any:
-    """As above, of a domain that was sent as a URL, or of several that were joined."""
+    """As above, of a domain that was sent as a URL, or of several that were joined.
+
+    The number of an app stands where apps have no domain: it is kept, and names none.
+    """
+    value = single_id(value)
     if not isinstance(value, str) or not any(mark in value for mark in "?#@"):
         return value
     return _JOINED_CREDENTIALS.sub("", _JOINED_QUERY.sub("", value)) or _nothing_left(value)
@@ -83,8 +99,7 @@ def _nothing_left(value: str) -> str:
 
 def country_text(value: Any) -> Any:
     """Any value of a country is kept, and may name none."""
-    if isinstance(value, list | tuple) and len(value) == 1:
-        value = value[0]
+    value = single(value)
     return value if value is None else str(value)[:_COUNTRY_KEPT]
 
 
@@ -94,10 +109,12 @@ def empty_is_none(value: Any) -> Any:
 
 def flag(value: Any) -> Any:
     """`true`, `yes`, `1` and `false`, `no`, `0`, as text too."""
+    value = single(value)
     return empty_is_none(value.strip().lower() if isinstance(value, str) else value)
 
 
 def whole_number(value: Any) -> Any:
+    value = single(value)
     return empty_is_none(value.strip() if isinstance(value, str) else value)
 
 
@@ -113,7 +130,7 @@ def given_id(value: Any) -> Any:
     return value
 
 
-SentId = Annotated[str | None, BeforeValidator(text_of)]
+SentId = Annotated[str | None, BeforeValidator(single_id)]
 SentNames = Annotated[tuple[Annotated[str, BeforeValidator(text_of)], ...], BeforeValidator(listed)]
 SentUrl = Annotated[str | None, BeforeValidator(without_private_parts)]
 SentDomain = Annotated[str | None, BeforeValidator(domain_without_private_parts)]

@@ -5,6 +5,7 @@ Registry, JSON that was written to JSON twice. Everything else is refused with t
 """
 
 import json
+import re
 from typing import Any, Final
 
 from moderation.errors import EventError, ImageError
@@ -14,6 +15,8 @@ from moderation.images.sniff import sniff
 _MAGIC: Final = b"\0"
 _FRAME: Final = 5
 """Magic byte and schema id of a Schema Registry, before the payload."""
+_FRAMED_JSON: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:"\s*|\[\s*)?\{')
+"""An event, one that was written to JSON twice, or a list of them (which is refused by name)."""
 _COMPRESSED: Final = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -28,8 +31,8 @@ def read_json(value: bytes) -> Any:
     """The JSON value of a record's value, or of its event header."""
     _refuse_compressed(value)
     content = _parse(_decode(_unframed(value)))
-    if isinstance(content, str) and content.lstrip().startswith("{"):
-        content = _parse(content)
+    if isinstance(content, str) and (inner := content.removeprefix("\ufeff")).lstrip().startswith("{"):
+        content = _parse(inner)
     if isinstance(content, dict) and content.keys() == _ENVELOPE:
         raise EventError(
             "connect_envelope",
@@ -52,7 +55,7 @@ def _unframed(value: bytes) -> bytes:
     if not value.startswith(_MAGIC) or len(value) <= _FRAME:
         return value
     payload = value[_FRAME:]
-    if payload.lstrip().startswith(b"{") and b"\0" not in payload:
+    if _FRAMED_JSON.match(payload) and b"\0" not in payload:
         return payload
     if _wide_encoding(value):
         return value

@@ -11,12 +11,14 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 
 from moderation.errors import EventError
 from moderation.events import SCHEMA_VERSION, ImageEvent, ScoredEvent, one_line
 from moderation.evidence.version_1 import VERSIONS, read_scored_event
+from moderation.normal.text import unquoted
 from stream.json_value import read_json
 from stream.kafka import Record
 
@@ -26,8 +28,8 @@ EVENT_CAP: Final = 256 * 1024
 CONTEXT_CAP: Final = 16 * 1024
 """Most bytes of its context: every decision on the event repeats it."""
 _MISTAKES_SHOWN: Final = 5
-_DATA_URL: Final = re.compile(r"\s*data:[^,]{0,200}?(;\s*base64\s*)?,", re.IGNORECASE)
-_WHITESPACE: Final = re.compile(r"\s+")
+_DATA_URL: Final = re.compile(r"data:[^,]{0,200}?(;base64)?,", re.IGNORECASE)
+_UNSEEN: Final = re.compile(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]+")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _REMEDIES: Final = {
     "missing": "add it",
@@ -123,7 +125,10 @@ def _inline(event: ImageEvent) -> bytes | None:
 
 
 def read_base64(text: str) -> bytes:
-    """The bytes of base64 however it is written: wrapped, URL-safe, unpadded, a `data:` URL. Raises ValueError."""
+    """The bytes of base64 however it is written: wrapped, URL-safe, unpadded, escaped, a `data:` URL.
+
+    Raises ValueError.
+    """
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
@@ -131,11 +136,12 @@ def read_base64(text: str) -> bytes:
 
 
 def _standard_base64(text: str) -> str:
+    text = unquoted(_UNSEEN.sub("", text))
     if head := _DATA_URL.match(text):
         if not head[1]:
             raise ValueError("a data: URL without base64")
         text = text[head.end() :]
-    bare = _WHITESPACE.sub("", text).translate(_URL_SAFE).rstrip("=")
+    bare = _UNSEEN.sub("", unquote(text)).translate(_URL_SAFE).rstrip("=")
     return bare + "=" * (-len(bare) % 4)
 
 

@@ -5,6 +5,7 @@ import gzip
 import json
 import struct
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -32,9 +33,12 @@ def framed(payload: bytes, schema_id: int = 17) -> bytes:
         *(TEXT.encode(name) for name in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")),
         "\ufeff".encode("utf-16-be") + TEXT.encode("utf-16-be"),
         framed(TEXT.encode()),
-        framed(TEXT.encode("utf-8-sig").removeprefix(b"\xef\xbb\xbf"), 0x7B000001),
+        framed(TEXT.encode(), 0x7B000001),
+        framed(TEXT.encode("utf-8-sig")),
+        framed(json.dumps(TEXT).encode()),
         framed(b"  " + TEXT.encode(), 123),
         json.dumps(TEXT).encode(),
+        json.dumps("\ufeff" + TEXT).encode(),
         b"\n\t " + TEXT.encode() + b"\r\n",
     ],
 )
@@ -59,6 +63,7 @@ def test_the_same_event_in_every_encoding(value: bytes) -> None:
         (b'{"event_id": "a", "x": -Infinity}', "not_json", "leave the field out"),
         (b'{"x":' + b"[" * 100_000, "not_json", "nested too deeply"),
         (b"[" + TEXT.encode() + b"]", "invalid_event", "record of its own"),
+        (framed(b"[" + TEXT.encode() + b"]"), "invalid_event", "record of its own"),
         (json.dumps({"schema": None, "payload": EVENT}).encode(), "connect_envelope", "schemas.enable=false"),
         (b'{"x": 1' + b"0" * 5000 + b"}", "not_json", "JSON"),
     ],
@@ -87,11 +92,23 @@ def parsed(**fields: Any) -> ImageEvent:
         ({"crid": 8841}, {"crid": "8841"}),
         ({"crid": " \ufeffCR-1"}, {"crid": " \ufeffCR-1"}),
         ({"seat": 0, "campaign": -3, "deal": 2**53 - 1}, {"seat": "0", "campaign": "-3", "deal": str(2**53 - 1)}),
+        ({"crid": 8841.0, "seat": 1e3}, {"crid": "8841", "seat": "1000"}),
+        ({"crid": ["CR-1"], "seat": []}, {"crid": "CR-1", "seat": None}),
+        (
+            {"domain": ["a.example"], "page_url": ["https://a.example/b"]},
+            {"domain": "a.example", "page_url": "https://a.example/b"},
+        ),
+        (
+            {"cattax": [7], "declared_political": [True], "impressions": [5]},
+            {"cattax": 7, "declared_political": True, "impressions": 5},
+        ),
+        ({"domain": 1207472156, "adomain": [1207472156]}, {"domain": "1207472156", "adomain": ("1207472156",)}),
         ({"adomain": "a.example"}, {"adomain": ("a.example",)}),
         ({"adomain": None, "cat": None}, {"adomain": (), "cat": ()}),
         ({"adomain": ["a.example", None]}, {"adomain": ("a.example",)}),
         ({"adomain": '["a.example","b.example"]'}, {"adomain": ("a.example", "b.example")}),
         ({"cat": 386, "cattax": "7"}, {"cat": ("386",), "cattax": 7}),
+        ({"cat": [386.0], "cattax": 7.0}, {"cat": ("386",), "cattax": 7}),
         ({"cat": [386, "387"], "cattax": ""}, {"cat": ("386", "387"), "cattax": None}),
         ({"declared_political": "TRUE "}, {"declared_political": True}),
         ({"declared_political": 1}, {"declared_political": True}),
@@ -140,7 +157,8 @@ def test_values_of_the_event_as_sent(sent: dict[str, Any], meant: dict[str, Any]
         ({"context": {"crid": 1.5}}, "context.crid: a number with a fraction is no id: send the id as text"),
         ({"context": {"crid": 2**60}}, "context.crid: a number of so many digits may have lost some"),
         ({"context": {"crid": True}}, "context.crid: a boolean is no id"),
-        ({"context": {"crid": ["x"]}}, "context.crid: Input should be a valid string (send text, in quotes)"),
+        ({"context": {"crid": 1e300}}, "context.crid: a number of so many digits may have lost some"),
+        ({"context": {"crid": ["x", "y"]}}, "context.crid: Input should be a valid string (send text, in quotes)"),
         ({"context": {"adomain": {"a": 1}}}, "context.adomain: Input should be a valid tuple (send a list)"),
         ({"context": {"declared_political": "perhaps"}}, "(send true or false)"),
         ({"context": {"cattax": "IAB"}}, "context.cattax: Input should be a valid integer"),
@@ -175,6 +193,10 @@ STANDARD = base64.b64encode(png()).decode()
         f"data:image/png;base64,{STANDARD}",
         f" DATA:image/png;charset=binary;base64, {STANDARD}\n",
         f"data:;base64,{STANDARD}",
+        f"data:image/png;base64,{quote(STANDARD, safe='')}",
+        quote(STANDARD, safe=""),
+        f'"{STANDARD}"',
+        f"\ufeff{STANDARD[:9]}\u200b{STANDARD[9:]}\u00a0",
     ],
 )
 def test_base64_as_it_is_written(text: str) -> None:

@@ -1,11 +1,13 @@
 """Cases beside a policy: what passes, what fails and how it is told, what is no case at all."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from moderation.events import Status, Surface
+from moderation.events import AdContext, Status, Surface
 from moderation.policy import EffectivePolicy, PolicySet, load
 from moderation.policy.tools.case_file import Case, Given, read_cases
 from moderation.policy.tools.cases import PolicyResult, run_cases, scored_event
@@ -140,6 +142,27 @@ def test_a_case_wins_over_the_defaults_key_by_key(folder: Path) -> None:
     assert (event.surface, event.context.country, event.context.seat) == (Surface.PAGE, "FR", "1")
     assert image_scores(event) == {**dict.fromkeys(LABELS, 0.5), "adult": 0.9}
     assert event.clients == ("acme",)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"crid": 8841, "seat": 512.0, "campaign": ["c"], "deal": None},
+        {"adomain": "https://u:p@a.example:443/?q,b.example", "domain": ["a.example/x"], "page_url": "//a.example/?q"},
+        {"adomain": '["a.example"]', "cat": 386, "cattax": "7", "country": ["uk"]},
+        {"adomain": [None, "a.example"], "cat": None, "cattax": "", "country": 47},
+        {"declared_political": "yes", "impressions": "12"},
+        None,
+    ],
+)  # fmt: skip
+def test_a_case_says_what_an_event_says(folder: Path, sent: Any) -> None:
+    written = {"name": "x", "expect": "allow", "surface": " Creative", "clients": "acme", "context": sent}
+    CASES.write_text(json.dumps({"cases": [written]}), "utf-8")
+    source, cases = read_cases(CASES, CATALOGUE)
+    assert cases is not None, [mistake.render() for mistake in source.mistakes]
+    event = scored_event(of(load(POLICIES)), cases.defaults, cases.cases[0], NOW)
+    assert event.context == AdContext.model_validate(sent or {})
+    assert (event.surface, event.clients) == (Surface.CREATIVE, ("acme",))
 
 
 def test_what_was_not_examined_has_no_scores(folder: Path) -> None:

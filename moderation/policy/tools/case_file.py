@@ -9,12 +9,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from moderation.documents.mistakes import nearest
 from moderation.documents.source import Source, read
-from moderation.events import AdContext, ImageFacts, Pdq, Probability, Sha256, Status, Surface, Verdict
+from moderation.events import AdContext, ImageFacts, Pdq, Probability, Sha256, Status, Surface, Verdict, absent_is_empty
 from moderation.labels import LabelCatalogue
 from moderation.policy.language.hints.labels import label_hint
 from moderation.policy.language.hints.words import verdict_hint
 from moderation.policy.tools.diff import NONE
-from moderation.sent import lower
+from moderation.sent import listed, lower, text_of
 
 OTHER: Final = "other"
 """In `scores`: the score of every label that is not given."""
@@ -27,6 +27,14 @@ def _moment(value: object) -> object:
         found = datetime.fromisoformat(value)
         return datetime.combine(date.fromisoformat(value), time(), UTC) if len(value) == 10 else found  # noqa: PLR2004
     return value
+
+
+def _names(value: object) -> object:
+    """As an event takes them; absent, the policy's own client stands here."""
+    return value if value is None else listed(value)
+
+
+_Names = tuple[Annotated[str, BeforeValidator(text_of)], ...]
 
 
 class _Closed(BaseModel):
@@ -51,15 +59,17 @@ class Expected(_Closed):
 class Given(_Closed):
     """What the event says. In `defaults` it holds for every case; a case's own values win, key by key."""
 
-    surface: Surface | None = None
+    surface: Annotated[Surface | None, BeforeValidator(lower)] = None
     scores: dict[str, Probability | None] = Field({}, description="By label; null: not scored; `other`: the rest.")
     status: Status | None = None
     uncertainty: Probability | None = None
-    context: _Context = _Context()
+    context: Annotated[_Context, BeforeValidator(absent_is_empty)] = _Context()
     content_sha256: Annotated[Sha256 | None, BeforeValidator(lower)] = None
     perceptual_hash: Annotated[Pdq | None, BeforeValidator(lower)] = None
     image: ImageFacts | None = None
-    clients: tuple[str, ...] | None = Field(None, description="Clients the event names; the policy's own if absent.")
+    clients: Annotated[_Names | None, BeforeValidator(_names)] = Field(
+        None, description="Clients the event names; the policy's own if absent."
+    )
     now: Annotated[datetime | None, BeforeValidator(_moment)] = Field(None, description="When it is decided.")
     scored_at: Annotated[datetime | None, BeforeValidator(_moment)] = None
 
