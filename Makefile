@@ -14,7 +14,7 @@ demo: system-demo .venv/sandbox.stamp ## A real Kafka, Triton and both stages ov
 
 setup: system-test .venv/dev.stamp ## Everything that tests, checks and benchmarks need
 
-setup-%: .venv/%.stamp ## One extra of pyproject.toml: train, evaluate, sandbox
+setup-%: .venv/%.stamp ## One extra of pyproject.toml: train, evaluate, text, sandbox
 	@echo "The extra '$*' is installed in .venv."
 
 test: setup ## Every test, with real servers

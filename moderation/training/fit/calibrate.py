@@ -15,9 +15,10 @@ from scipy.optimize import minimize
 FEWEST: Final = 10
 """Positives (and negatives) below which a label keeps its raw logits and is published as uncalibrated."""
 
-PRIOR: Final = 0.1
+PRIOR: Final = 3.0
 """Weight of log(slope)² + offset² beside the mean loss, divided by the number of sources: images of one source err
-alike, so it is their sources that must outweigh it. Chosen by what `cross_fitted` gives (`docs/model.md`).
+alike, so it is their sources that must outweigh it. Chosen by what `cross_fitted` gives and by false alarms: a
+validation split has far more positives than a client's stream (`docs/model.md`).
 """
 
 
