@@ -42,13 +42,9 @@ def stand_in(texts: Sequence[str]) -> NDArray[np.float32]:
     for row, text in enumerate(texts):
         for word in text.lower().split():
             out[row, sum(map(ord, word)) % encoder.WIDTH] += 1
-<<<<<<< HEAD
     norms = np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
     unit: NDArray[np.float32] = out / norms
     return unit
-=======
-    return np.asarray(out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6), np.float32)
->>>>>>> 17ed701 (Draw calibration more to training; report version 5 per kind and source; text and reading)
 
 
 @pytest.fixture
