@@ -24,6 +24,11 @@ VERDICTS = Counter(
     "adjudicate_verdicts_total", "Live decisions; unknown clients under an empty name.", ["client", "verdict"]
 )
 REJECTS = Counter("adjudicate_rejects_total", "Records that could not be parsed.", ["stage", "reason"])
+RECREATED_TOPICS = Counter(
+    "adjudicate_recreated_topics_total",
+    "Input topics that were found deleted and made anew.",
+    ["topic"],
+)
 POLICY_ALARMS = Counter("adjudicate_policy_alarms_total", "Policy files that were refused while running.", ["client"])
 
 STALLED_EXIT_CODE = 4

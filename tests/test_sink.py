@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from moderation.errors import ConfigurationError
 from stream.errors import ProducerLost
@@ -67,3 +68,18 @@ def test_a_call_is_given_up_by_whoever_must_stop_meanwhile(stuck: Stuck) -> None
     threading.Timer(0.1, hurry).start()
     with pytest.raises(ProducerLost, match="did not return"):
         sink_of(3600, lambda: stop_by)._call(stuck.send_offsets_to_transaction)
+
+
+def test_a_producer_that_failed_for_good_can_be_discarded() -> None:
+    """It raises its error from any call; raised again, that would end the worker."""
+
+    class Failed:
+        def purge(self) -> None:
+            raise KafkaException(KafkaError(KafkaError._FATAL, fatal=True))
+
+        def poll(self, _: float) -> None:
+            self.purge()
+
+    sink = sink_of(0.1)
+    sink._producer = Failed()  # type: ignore[assignment]
+    sink.discard()

@@ -44,6 +44,9 @@ class Broker:
             return []
         return self.script.pop(0)()[:most]
 
+    def prove_membership(self, latest: float) -> str:
+        return self.membership
+
     def rewind(self) -> bool:
         self.calls.append("rewind")
         return True

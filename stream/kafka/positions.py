@@ -8,6 +8,9 @@ partitions that the group has begun. So a partition without an offset is
 - added later, where its number is not below the claim: its owner begins it;
 - lost in every other case: `PositionLost` names it.
 
+The claim also has the topic's id. An offset with another id belongs to a topic that was deleted; it counts as
+none. Where others have begun the new topic, the partition's owner begins it.
+
 An answer counts only if the brokers call it stable. librdkafka's own look-up is not used: where the assignment
 changes while it waits for an open transaction, it takes "not stable yet" for "no offset" and starts at
 `auto.offset.reset` (docs/decisions/0074).
@@ -21,14 +24,23 @@ from typing import Final
 from stream.errors import PositionLost
 
 _CLAIM: Final = "begun"
+_TOPIC: Final = "topic"
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What the brokers hold for one partition: the next offset to read, if any, and the claim beside it."""
+    """What the brokers hold for one partition: the next offset to read, if any, and the claim beside it.
+
+    topic_id: of the topic that the offset belongs to; "" where the commit does not say, as a tool's does not.
+    """
 
     offset: int | None
     claim: int = 0
+    topic_id: str = ""
+
+    def is_stale(self, topic_id: str) -> bool:
+        """Whether it belongs to another topic than the one with this id."""
+        return self.offset is not None and bool(self.topic_id and topic_id) and self.topic_id != topic_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +57,37 @@ class Plan:
     claim: int = 0
 
 
-def plan_topic(group: str, topic: str, owned: Set[int], found: Mapping[int, Committed | None]) -> Plan:
+def plan_topic(
+    group: str, topic: str, owned: Set[int], found: Mapping[int, Committed | None], topic_id: str = ""
+) -> Plan:
     """Decide for the `owned` partitions; `found` has every partition of the topic, None where not established.
 
-    Partitions in neither `starts` nor `begins` have to be asked for again. Raises PositionLost.
+    topic_id: of the topic that is there now. Partitions in neither `starts` nor `begins` have to be asked for
+    again. Raises PositionLost.
     """
-    known = {number: each for number, each in found.items() if each is not None}
+    stale = {number for number, each in found.items() if each is not None and each.is_stale(topic_id)}
+    known = {number: Committed(None) if number in stale else each for number, each in found.items() if each is not None}
+    is_complete = len(known) == len(found)
     claim = max((each.claim for each in known.values()), default=0)
     starts = {number: offset for number in owned & known.keys() if (offset := known[number].offset) is not None}
-    begins: set[int] = set()
-    if len(known) == len(found):
-        begins = _partitions_to_begin(owned, known, claim)
-    lacking = {number for number in owned & known.keys() - starts.keys() - begins if number < claim}
-    if lacking or (claim == 0 and len(known) == len(found) and _is_partial(owned, known)):
-        raise PositionLost(_lost(group, topic, lacking or owned & known.keys() - starts.keys()))
+    begins = _partitions_to_begin(owned, known, claim, stale) if is_complete else set()
+    open_ones = owned & known.keys() - starts.keys() - begins - stale
+    lacking = {number for number in open_ones if number < claim}
+    if lacking or (claim == 0 and is_complete and open_ones and _has_offsets(known)):
+        raise PositionLost(_lost(group, topic, lacking or open_ones))
     return Plan(starts, begins, max(claim, _unbroken(known, begins)))
 
 
-def _partitions_to_begin(owned: Set[int], known: Mapping[int, Committed], claim: int) -> set[int]:
+def _partitions_to_begin(owned: Set[int], known: Mapping[int, Committed], claim: int, stale: Set[int]) -> set[int]:
     if claim:
-        return {number for number in owned if number >= claim and known[number].offset is None}
-    is_new = all(each.offset is None for each in known.values())
-    return set(known) if is_new and 0 in owned else set()
+        return {number for number in owned if known[number].offset is None and (number >= claim or number in stale)}
+    if not _has_offsets(known):
+        return set(known) if 0 in owned else set()
+    return set(owned & stale)
 
 
-def _is_partial(owned: Set[int], known: Mapping[int, Committed]) -> bool:
-    """Some partitions have offsets, an owned one has none, and no claim says which were begun."""
-    has_offsets = any(each.offset is not None for each in known.values())
-    return has_offsets and any(known[number].offset is None for number in owned)
+def _has_offsets(known: Mapping[int, Committed]) -> bool:
+    return any(each.offset is not None for each in known.values())
 
 
 def _unbroken(known: Mapping[int, Committed], begins: Set[int]) -> int:
@@ -98,15 +113,16 @@ def remedy(group: str, topic: str) -> str:
     )
 
 
-def metadata_of(claim: int) -> str:
+def metadata_of(claim: int, topic_id: str = "") -> str:
     """The claim as it is committed beside an offset. Other keys may join it."""
-    return json.dumps({_CLAIM: claim})
+    return json.dumps({_CLAIM: claim} | ({_TOPIC: topic_id} if topic_id else {}))
 
 
-def claim_in(metadata: str | None) -> int:
-    """The claim beside a committed offset; 0 where another program committed it."""
+def committed_with(offset: int | None, metadata: str | None) -> Committed:
+    """A committed offset and what its metadata claims: nothing where another program committed it."""
     try:
-        value = json.loads(metadata or "{}").get(_CLAIM, 0)
+        value = json.loads(metadata or "{}")
+        claim, topic_id = value.get(_CLAIM, 0), value.get(_TOPIC, "")
     except (ValueError, AttributeError):
-        return 0
-    return value if isinstance(value, int) else 0
+        return Committed(offset)
+    return Committed(offset, claim if isinstance(claim, int) else 0, topic_id if isinstance(topic_id, str) else "")

@@ -36,10 +36,18 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
-    """What a commit of offsets carries: proof of membership in the group, and each topic's claim
-    (`stream.kafka.positions`).
+class Claim:
+    """What is committed beside an offset (`stream.kafka.positions`): how many partitions of the topic the group has
+    begun, and the topic's id.
     """
 
+    begun: int = 0
+    topic_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What a commit of offsets carries: proof of membership in the group, and each topic's claim."""
+
     proof: Any
-    claims: Mapping[str, int]
+    claims: Mapping[str, Claim]

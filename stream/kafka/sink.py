@@ -121,8 +121,9 @@ class Sink:
 
         Raises TransactionAborted or ProducerLost; after the latter the outcome is not known.
         """
+        claims = {topic: metadata_of(claim.begun, claim.topic_id) for topic, claim in membership.claims.items()}
         places = [
-            TopicPartition(topic, partition, offset, metadata=metadata_of(membership.claims.get(topic, 0)))
+            TopicPartition(topic, partition, offset, metadata=claims.get(topic, metadata_of(0)))
             for (topic, partition), offset in offsets.items()
         ]
         self._call(self._producer.send_offsets_to_transaction, places, membership.proof, self._timeout_s)
@@ -139,8 +140,10 @@ class Sink:
 
     def discard(self) -> None:
         """Drop the producer with whatever it still holds; its open transaction is left to be fenced."""
-        self._producer.purge()
-        self._producer.poll(0)
+        for step in (self._producer.purge, lambda: self._producer.poll(0)):
+            # A producer that failed for good raises its error from any call.
+            with suppress(KafkaException):
+                step()
 
     def _flush(self) -> None:
         if left := self._producer.flush(self._left_s(time.monotonic() + self._timeout_s)):

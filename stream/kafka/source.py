@@ -4,6 +4,7 @@ The group assigns partitions; this member starts each at a position that it has 
 (`stream.kafka.positions`), in a later call. librdkafka is never left to find a position.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final, Protocol
@@ -12,8 +13,11 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.errors import BrokerError, PositionLost, TransactionAborted
+from stream.kafka.claims import Claims
 from stream.kafka.client import is_notice, made, names_of, partitions_of, positions_of, record_of
 from stream.kafka.group_admin import GroupAdmin
+from stream.kafka.group_config import member_entries
+from stream.kafka.identity import TopicIds
 from stream.kafka.lookup import Found, Lookup
 from stream.kafka.orphans import OrphanWatch
 from stream.kafka.positions import remedy
@@ -54,7 +58,6 @@ class Source:
         self._group = group
         self._proof: Any = None
         self._member_id = ""
-        self._claims: dict[str, int] = {}
         self._assigned: set[Position] = set()
         self._started: set[Position] = set()
         self._ask_after = 0.0
@@ -62,35 +65,12 @@ class Source:
         self._paused: set[Position] = set()
         self._at_end: set[Position] = set()
         self._is_closing = False
-        self._consumer = made(
-            Consumer,
-            settings,
-            "consumer",
-            {
-                "group.id": group,
-                **({"group.instance.id": instance} if instance else {}),
-                "group.protocol": "classic",
-                "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": int(settings.session_timeout_s * 1000),
-                # One heartbeat to learn that the coordinator has moved, one for the new one: with librdkafka's
-                # three seconds a short session was over before the second, and static members are then fenced.
-                "heartbeat.interval.ms": min(3000, int(settings.session_timeout_s * 1000 / 6)),
-                "max.poll.interval.ms": int(settings.max_poll_interval_s * 1000),
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "isolation.level": "read_committed",
-                "auto.offset.reset": "error",
-                "enable.partition.eof": True,
-                "fetch.queue.backoff.ms": 10,
-                "fetch.wait.max.ms": 100,
-                "allow.auto.create.topics": False,
-                "queued.max.messages.kbytes": 32768,
-                "topic.metadata.refresh.interval.ms": 10_000,
-            },
-        )
+        self._consumer = made(Consumer, settings, "consumer", member_entries(settings, group, instance))
         self._topics = list(topics)
         admin = GroupAdmin(settings, group)
-        self._lookup = Lookup(group, self._consumer, admin, settings.request_timeout_s)
+        ids = TopicIds(settings)
+        self._claims = Claims(group, ids)
+        self._lookup = Lookup(group, self._consumer, admin, ids, settings.request_timeout_s)
         self._join()
         self._orphans = OrphanWatch(settings, admin, topics, lambda: self._member_id)
         if instance:
@@ -101,16 +81,18 @@ class Source:
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
-    @property
-    def membership(self) -> Membership:
+    def prove_membership(self, latest: float = math.inf) -> Membership:
         """Proof of membership as of the last rebalance this thread has seen; a transaction carries it.
 
         Not asked for at commit time: a member that is just losing its partitions would then commit with
-        a worthless proof, and the broker would accept it. Raises TransactionAborted where there is none.
+        a worthless proof, and the broker would accept it.
+
+        The claims are checked now, after all that was read. latest: when to have an answer (`time.monotonic`).
+        Raises TransactionAborted where there is no such proof.
         """
         if not self._member_id:
             raise TransactionAborted("expelled from the group")
-        return Membership(self._proof, self._claims)
+        return Membership(self._proof, self._claims.prove(latest))
 
     def start_assigned(self) -> Mapping[Position, int]:
         """Start what is assigned and whose position is established by now.
@@ -120,15 +102,22 @@ class Source:
         """
         if self._assigned <= self._started or time.monotonic() < self._ask_after:
             return {}
+        waiting = self._assigned - self._started
         self._ask_after = time.monotonic() + _ASK_AGAIN_S
         try:
-            found = self._lookup.find(self._assigned - self._started)
+            found = self._lookup.find(waiting)
+            if self._claims.forget_changed({topic: claim.topic_id for topic, claim in found.claims.items()}):
+                self._void()
+                return {}
             self._start(found)
         except (BrokerError, KafkaException) as error:
             log.warning("positions are not known yet", error=str(error))
             self._ask_after = time.monotonic() + _AFTER_FAILURE_S
             return {}
         self._warn_of_waiting()
+        if {topic for topic, _ in waiting} - found.claims.keys():
+            # Gone: the group deals its partitions out anew before long.
+            self._ask_after = time.monotonic() + _AFTER_FAILURE_S
         return found.begins
 
     def _start(self, found: Found) -> None:
@@ -137,8 +126,7 @@ class Source:
         starts = [TopicPartition(topic, number, offset) for (topic, number), offset in sorted(found.starts.items())]
         self._consumer.incremental_assign(starts)
         self._started |= found.starts.keys()
-        for topic, claim in found.claims.items():
-            self._claims[topic] = max(claim, self._claims.get(topic, 0))
+        self._claims.add(found)
         log.info("reading on", positions=_shown(found.starts), begun=_shown(found.begins))
 
     def _warn_of_waiting(self) -> None:
@@ -146,7 +134,8 @@ class Source:
         waiting = self._assigned - self._started
         if waiting and time.monotonic() >= self._warn_after:
             self._warn_after = time.monotonic() + _WARN_EVERY_S
-            log.warning("partitions wait for a stable offset", partitions=names_of(partitions_of(sorted(waiting))))
+            names = names_of(partitions_of(sorted(waiting)))
+            log.warning("partitions wait for a stable offset, or for their topic", partitions=names)
 
     def take(self, most: int, timeout_s: float) -> list[Record]:
         """Up to `most` records, waiting at most `timeout_s` for them to gather.
@@ -156,6 +145,8 @@ class Source:
         if self._orphans.must_rejoin():
             self._consumer.unsubscribe()
             self._join()
+        if self._claims.look():
+            self._void()
         try:
             messages = self._consumer.consume(most, timeout_s)
         except KafkaException as error:
@@ -194,7 +185,7 @@ class Source:
         is answered by this very stop, so it is served at once, while nothing is in flight.
         """
         self.resume()
-        self._claims.clear()
+        self._claims.by_topic.clear()
         self._expect_positions()
         try:
             self._stop(self._started)
@@ -221,7 +212,12 @@ class Source:
         try:
             return is_notice(message)
         except PositionLost as error:
-            raise PositionLost(f"group {self._group}: {error}. {remedy(self._group, str(message.topic()))}") from None
+            topic, number = str(message.topic()), int(message.partition() or 0)
+            if not self._claims.is_same_topic(topic):
+                self._void()
+                return True
+            log_range = self._lookup.describe_log(topic, number)
+            raise PositionLost(f"group {self._group}: {error}{log_range}. {remedy(self._group, topic)}") from None
 
     def _is_end(self, message: Message) -> bool:
         error = message.error()

@@ -10,7 +10,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from stream.errors import BrokerError
 from stream.kafka.client import is_notice, made, partitions_of, record_of
-from stream.kafka.positions import metadata_of
+from stream.kafka.identity import TopicIds
+from stream.kafka.positions import committed_with, metadata_of
 from stream.kafka.records import Output, Position, Record
 from stream.settings import KafkaSettings
 
@@ -65,12 +66,13 @@ def start_group_at(settings: KafkaSettings, group: str, topic: str, moment_ms: i
     try:
         timeout_s = settings.request_timeout_s
         places = partitions_of(every_partition(consumer, [topic], timeout_s))
-        if _has_begun(consumer.committed(places, timeout=timeout_s)):
+        topic_id = TopicIds(settings).find([topic]).get(topic, "")
+        if _has_begun(consumer.committed(places, timeout=timeout_s), topic_id):
             return False
         asked = [TopicPartition(place.topic, place.partition, moment_ms) for place in places]
         found = consumer.offsets_for_times(asked, timeout=timeout_s)
         offsets = [_or_end(consumer, place, timeout_s) for place in found]
-        consumer.commit(offsets=[_claimed(place, len(offsets)) for place in offsets], asynchronous=False)
+        consumer.commit(offsets=[_claimed(place, len(offsets), topic_id) for place in offsets], asynchronous=False)
     except KafkaException as error:
         raise BrokerError(f"cannot place group {group} on {topic}: {error}") from error
     else:
@@ -79,17 +81,18 @@ def start_group_at(settings: KafkaSettings, group: str, topic: str, moment_ms: i
         consumer.close()
 
 
-def _has_begun(committed: Iterable[TopicPartition]) -> bool:
-    """Whether the group has an offset. Raises KafkaException where that cannot be known."""
+def _has_begun(committed: Iterable[TopicPartition], topic_id: str) -> bool:
+    """Whether the group has an offset in the topic with this id. Raises KafkaException where that cannot be known."""
     places = list(committed)
     for place in places:
         if place.error is not None:
             raise KafkaException(place.error)
-    return any(place.offset >= 0 for place in places)
+    held = [committed_with(place.offset, place.metadata) for place in places if place.offset >= 0]
+    return any(not each.is_stale(topic_id) for each in held)
 
 
-def _claimed(place: TopicPartition, partitions: int) -> TopicPartition:
-    return TopicPartition(place.topic, place.partition, place.offset, metadata=metadata_of(partitions))
+def _claimed(place: TopicPartition, partitions: int, topic_id: str) -> TopicPartition:
+    return TopicPartition(place.topic, place.partition, place.offset, metadata=metadata_of(partitions, topic_id))
 
 
 def _or_end(consumer: Consumer, place: TopicPartition, timeout_s: float) -> TopicPartition:

@@ -13,6 +13,8 @@ Failures and their handling:
 - The brokers refuse a record for good (too large): as they refuse whole batches, each suspect is sent alone
   on the next round, and the input of the one that is meant becomes a reject.
 - Partitions are revoked: what is in flight is finished and committed first. Lost: it is dropped.
+- An input topic is deleted and made anew: what is in flight is dropped, and the new topic is read from its
+  beginning (`stream.kafka.identity`).
 - A position is lost (`PositionLost`): the worker ends, because only a person can set the position.
 """
 
@@ -171,7 +173,7 @@ class Worker:
 
     def _commit(self) -> None:
         if self._transaction.is_open:
-            self._transaction.commit(self._source.membership)
+            self._transaction.commit(self._source.prove_membership(self._stop.by))
             self._backoff_s = _FIRST_BACKOFF_S
 
     def _or_reject(self, record: Record, outputs: list[Output]) -> list[Output]:

@@ -1,10 +1,10 @@
-"""Stands for `confluent_kafka.admin.AdminClient`: what a group has committed."""
+"""Stands for `confluent_kafka.admin.AdminClient`: what a group has committed, and the ids of topics."""
 
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any, Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, TopicCollection, TopicPartition
 
 from tests.simulation.cluster import Cluster, kafka_error
 
@@ -31,6 +31,20 @@ class SimAdmin:
         # The answer is on its way while others go on.
         self._cluster.schedule.wait(self._cluster.schedule.random.choice((0.0, 0.0, 0.05, 0.3)))
         return {asked[0].group_id: answer}
+
+    def describe_topics(self, asked: TopicCollection, *, request_timeout: float) -> "dict[str, Future[Any]]":
+        self._cluster.schedule.point()
+        answers: dict[str, Future[Any]] = {}
+        is_lost = not self._cluster.are_healthy and self._cluster.schedule.chance(_FAILS)
+        for topic in asked.topic_names:
+            answers[topic] = Future()
+            if is_lost:
+                answers[topic].set_exception(kafka_error(KafkaError._TIMED_OUT))
+            else:
+                answers[topic].set_result(SimpleNamespace(topic_id=self._cluster.topic_id(topic)))
+        return answers
+
+    def list_topics(self, topic: str, timeout: float) -> None: ...
 
     def _answer(self, place: TopicPartition, require_stable: bool) -> Any:
         position = (place.topic, place.partition)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, KafkaException
 
 from stream.kafka import Position
+from stream.kafka.positions import committed_with
 from tests.simulation.schedule import Schedule
 
 SESSION_S = 6.0
@@ -53,6 +54,9 @@ class Cluster:
         self.schedule = schedule
         self.logs: dict[Position, list[str]] = {(t, p): [] for t, count in topics.items() for p in range(count)}
         self.visible: Counter[str] = Counter()
+        self.deleted: Counter[str] = Counter()
+        """What was in topics that were deleted."""
+        self._recreations: Counter[str] = Counter()
         self.committed: dict[Position, Held] = {}
         self.transactions: defaultdict[str, Transactional] = defaultdict(Transactional)
         self.group = Group(self)
@@ -61,7 +65,19 @@ class Cluster:
 
     def append(self, position: Position) -> None:
         log = self.logs[position]
-        log.append(f"{position[0]}/{position[1]}/{len(log)}")
+        log.append(f"{self.topic_id(position[0])}/{position[1]}/{len(log)}")
+
+    def topic_id(self, topic: str) -> str:
+        return f"{topic}.{self._recreations[topic]}"
+
+    def recreate(self, topic: str) -> None:
+        """Delete a topic and make it anew. Its offsets go too, unless a transaction still holds them."""
+        self._recreations[topic] += 1
+        for number in self.partitions(topic):
+            self.deleted.update(self.logs[topic, number])
+            self.logs[topic, number] = []
+            self.committed.pop((topic, number), None)
+        self.schedule.note(f"{topic} is made anew")
 
     def partitions(self, topic: str) -> list[int]:
         return sorted(number for name, number in self.logs if name == topic)
@@ -94,7 +110,12 @@ class Cluster:
         return any(position in each.offsets for each in self.transactions.values())
 
     def lag(self) -> int:
-        return sum(len(log) - self.committed.get(place, Held(0, "")).offset for place, log in self.logs.items())
+        return sum(len(log) - self._position(place) for place, log in self.logs.items())
+
+    def _position(self, place: Position) -> int:
+        held = self.committed.get(place, Held(0, ""))
+        is_stale = committed_with(*held).is_stale(self.topic_id(place[0]))
+        return 0 if is_stale else held.offset
 
 
 def _shown(offsets: dict[Position, Held]) -> str:

@@ -205,6 +205,14 @@ class SimConsumer:
         self._errors.clear()
         return found
 
+    def _notice_range(self) -> None:
+        """A position beyond the end of a log is an error, and ends the reading there."""
+        for place, at in sorted(self._positions.items()):
+            if at > len(self._cluster.logs[place]):
+                error = KafkaError(KafkaError._AUTO_OFFSET_RESET, "out of range")
+                self._errors.append(SimRecord(place, at, None, error))
+                del self._positions[place]
+
     def _fetchable(self) -> list[Position]:
         return [
             place
@@ -214,6 +222,7 @@ class SimConsumer:
 
     def _fetch(self, most: int) -> list[SimRecord]:
         """Records of one partition, so that the last tells how far it was read."""
+        self._notice_range()
         places = self._fetchable()
         if not places:
             return []

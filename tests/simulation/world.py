@@ -13,7 +13,7 @@ import pytest
 import structlog
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from stream.kafka import Output, Position, Record, Sink, group_admin, source
+from stream.kafka import Output, Position, Record, Sink, claims, group_admin, identity, source
 from stream.kafka import sink as sink_module
 from stream.kafka.client import translated
 from stream.kafka.orphans import OrphanWatch
@@ -77,12 +77,13 @@ class History:
     visible: Counter[str]
     failures: list[BaseException]
     lag: int
+    deleted: Counter[str] = field(default_factory=Counter)
     trace: list[str] = field(repr=False, default_factory=list)
 
     @property
     def findings(self) -> str:
         """Empty where every record was answered exactly once and nobody failed."""
-        doubled, missing = self.visible - self.expected, self.expected - self.visible
+        doubled, missing = self.visible - self.expected - self.deleted, self.expected - self.visible
         found = [
             f"doubled: {sorted(doubled)[:5]} ({doubled.total()})" if doubled else "",
             f"missing: {sorted(missing)[:5]} ({missing.total()}), lag {self.lag}" if missing else "",
@@ -92,8 +93,10 @@ class History:
 
 
 class World:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, recreates: bool = False) -> None:
+        """recreates: topics are deleted and made anew among the other things that hurt."""
         self.seed = seed
+        self.recreates = recreates
         self.schedule = Schedule(seed)
         self.cluster = Cluster(self.schedule, TOPICS)
         self.clients: dict[Process, SimConsumer] = {}
@@ -146,7 +149,13 @@ class World:
         self._collect()
         expected = Counter(value for log in self.cluster.logs.values() for value in log)
         return History(
-            self.seed, expected, self.cluster.visible, self._failures, self.cluster.lag(), self.schedule.trace
+            self.seed,
+            expected,
+            self.cluster.visible,
+            self._failures,
+            self.cluster.lag(),
+            self.cluster.deleted,
+            self.schedule.trace,
         )
 
     def _turn(self) -> None:
@@ -189,8 +198,18 @@ class World:
             paused = self.processes[random.choice(sorted(self.processes))]
             paused.paused_until = self.schedule.now + random.choice((0.1, 1.0, 9.0))
             self.schedule.note(f"{paused.name} paused until {paused.paused_until:.2f}")
+        if self.recreates and chance(0.002):
+            self._recreate(random.choice(sorted(TOPICS)))
         if chance(0.0005):
             self._add_partition(random.choice(sorted(TOPICS)))
+
+    def _recreate(self, topic: str) -> None:
+        """Filled at once, at times beyond what the old topic had, so that old positions look valid."""
+        before = {number: len(self.cluster.logs[topic, number]) for number in self.cluster.partitions(topic)}
+        self.cluster.recreate(topic)
+        for number, length in before.items():
+            for _ in range(self.schedule.random.randrange(2 * length + 1)):
+                self.cluster.append((topic, number))
 
     def _add_partition(self, topic: str) -> None:
         self.cluster.logs[topic, len(self.cluster.partitions(topic))] = []
@@ -218,13 +237,13 @@ class World:
 
 
 @contextmanager
-def simulated(seed: int) -> Iterator[World]:
+def simulated(seed: int, *, recreates: bool = False) -> Iterator[World]:
     """A world whose clients and clock the project's modules use meanwhile."""
-    world = World(seed)
+    world = World(seed, recreates=recreates)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (source, sink_module, group_admin):
+        for module in (source, sink_module, group_admin, identity):
             patch.setattr(module, "made", world.make)
-        for module in (source, sink_module, loop, producers, stopping, transaction):
+        for module in (claims, identity, source, sink_module, loop, producers, stopping, transaction):
             patch.setattr(module, "time", Clock(world.schedule), raising=False)
         patch.setattr(Sink, "_call", _call)
         patch.setattr(OrphanWatch, "start", lambda _: None)
