@@ -12,7 +12,7 @@ from stream import metrics
 from stream.heap import give_memory_back
 from stream.logs import configure_logs
 from stream.settings import Settings
-from stream.signals import accept_stop_signals
+from stream.signals import LEAVE_SIGNAL, STOP_SIGNALS, accept_stop_signals
 from stream.worker import Stage, Worker
 
 log = structlog.get_logger()
@@ -25,7 +25,8 @@ def prepare(settings: Settings) -> None:
     give_memory_back()
     configure_logs(settings.log_level)
     accept_stop_signals()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, LEAVE_SIGNAL):
+        signal.signal(number, lambda *_: sys.exit(0))
     metrics.serve_metrics(settings.worker)
 
 
@@ -36,10 +37,10 @@ def run_stage(settings: Settings, stage: Stage, *, group: str | None = None, sto
     def stop(number: int, _: FrameType | None) -> None:
         log.info("stopping", signal=signal.Signals(number).name)
         stopped.set()
-        worker.stop()
+        worker.stop(leave=number == LEAVE_SIGNAL)
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    for number in (*STOP_SIGNALS, LEAVE_SIGNAL):
+        signal.signal(number, stop)
     metrics.start_watchdog(worker.progress, settings.worker.stall_after_s)
     try:
         worker.run()

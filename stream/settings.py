@@ -118,6 +118,10 @@ class WorkerSettings(Section):
     stop_within_s: Seconds = Field(
         8, description="After SIGTERM a worker finishes its work in flight within this time, else it aborts."
     )
+    leave_on_stop: bool = Field(
+        False,
+        description="Whether SIGTERM makes a worker leave its consumer group, as SIGUSR1 does. For scaling down only.",
+    )
     stall_after_s: Seconds = Field(120, description="Work without progress for this time ends the process (exit 4).")
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Port of the Prometheus metrics, 1 to 65535. Without it there are none."

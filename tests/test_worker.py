@@ -63,8 +63,8 @@ class Broker:
     def is_at_end(self) -> bool:
         return False
 
-    def close(self) -> None:
-        self.calls.append("close")
+    def close(self, *, leave: bool = False) -> None:
+        self.calls.append("leave" if leave else "close")
 
     # Sink
 
@@ -132,6 +132,16 @@ def test_records_are_written_and_committed_in_one_transaction(broker: Broker) ->
     run(broker, records(0), records(1, 3))
     assert broker.visible == ["0", "1", "2", "3"]
     assert broker.offsets == {("in", 0): 4}
+
+
+@pytest.mark.parametrize(("leave", "last"), [(True, "leave"), (False, "close")])
+def test_a_worker_leaves_its_group_only_where_it_is_asked_to(broker: Broker, leave: bool, last: str) -> None:
+    def asked_to_stop() -> list[Record]:
+        broker.worker.stop(leave=leave)
+        return []
+
+    run(broker, asked_to_stop)
+    assert broker.calls == [last, "discard"]
 
 
 def test_where_the_group_begins_is_committed_before_anything_is_read(broker: Broker) -> None:

@@ -30,6 +30,7 @@ _ASK_AGAIN_S: Final = 0.05
 _AFTER_FAILURE_S: Final = 0.25
 _WARN_EVERY_S: Final = 10.0
 _EVERYTHING: Final = 10_000
+_LEAVE_WITHIN_S: Final = 2.0
 
 
 class Listener(Protocol):
@@ -202,11 +203,25 @@ class Source:
         self._consumer.incremental_unassign(partitions_of(going))
         self._started -= going
 
-    def close(self) -> None:
-        """Leave. What is in flight must have been settled before: later rebalances are not reported."""
+    def close(self, *, leave: bool = False) -> None:
+        """End. What is in flight must have been settled before: later rebalances are not reported.
+
+        leave: hand the partitions on now. Else they wait for this instance until its session ends.
+        """
         self._is_closing = True
         self._orphans.close()
+        if leave:
+            self._leave()
         self._consumer.close()
+
+    def _leave(self) -> None:
+        """librdkafka lets a static member leave only where it unsubscribes, and forgets the member id with that."""
+        self._consumer.unsubscribe()
+        deadline = time.monotonic() + _LEAVE_WITHIN_S
+        while self._consumer.memberid() and time.monotonic() < deadline:
+            self._consumer.consume(1, 0.05)
+        if self._consumer.memberid():
+            log.warning("the group does not answer; partitions wait for the end of the session", group=self._group)
 
     def _is_notice(self, message: Message) -> bool:
         try:

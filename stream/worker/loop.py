@@ -62,9 +62,12 @@ class Worker:
         self._transaction: Transaction
         self.progress = metrics.Progress(stage.name)
 
-    def stop(self) -> None:
-        """Finish what is in flight and return from `run`. Safe in a signal handler."""
-        self._stop.request()
+    def stop(self, *, leave: bool = False) -> None:
+        """Finish what is in flight and return from `run`. Safe in a signal handler.
+
+        leave: give up the place in the group as well, so that other workers go on with its partitions at once.
+        """
+        self._stop.request(leave=leave or self._limits.leave_on_stop)
 
     def run(self) -> None:
         try:
@@ -94,7 +97,7 @@ class Worker:
     def _close(self) -> None:
         self._transaction.close()
         self._batches.drop()
-        self._source.close()
+        self._source.close(leave=self._stop.must_leave)
         self._transaction.discard()
         log.info("worker stopped", stage=self._stage.name)
 

@@ -15,10 +15,12 @@ class Stop:
         """within_s: how long what is in flight may take after the request."""
         self.within_s = within_s
         self.is_requested = False
+        self.must_leave = False
         self.by = math.inf
 
-    def request(self) -> None:
-        """Safe in a signal handler."""
+    def request(self, *, leave: bool = False) -> None:
+        """Safe in a signal handler. leave: this worker does not come back soon; a later request does not undo it."""
+        self.must_leave = self.must_leave or leave
         self.by = min(self.by, time.monotonic() + self.within_s)
         self.is_requested = True
 

@@ -133,7 +133,7 @@ def test_a_new_topic_shorter_than_the_position_in_the_old_one_is_noticed(group: 
 @pytest.mark.parametrize("late", [True, False], ids=["offsets committed late", "offsets gone with the topic"])
 def test_a_topic_made_anew_while_no_worker_ran_is_read_from_its_beginning(group: Group, late: bool) -> None:
     send(group, group.first, named("old", 40))
-    with group.worker():
+    with group.worker(leave_on_stop=True):
         group.written(until=40, idle=1)
     recreate(group.settings.bootstrap_servers, group.first, 0.0)
     if late:
