@@ -17,12 +17,15 @@ _COUNTRY_KEPT: Final = 80
 """Characters of a country: a longer value names none."""
 _CREDENTIALS: Final = re.compile(r"^((?:[a-z][a-z0-9+.\-]*:(?=[\\/])|https?:)?[\\/]*)[^/\\?#]*@", re.IGNORECASE)
 _QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
+SEPARATORS: Final = r",;|\s，；｜、﹐﹔"
+"""Between values that were joined in one text, for a class of a regular expression."""
 _JOINED_QUERY: Final = re.compile(
-    r"[?#].*?(?=$|[,;|\s](?:[a-z][a-z0-9+.\-]*:)?//|[,;|\s][\w\-]+(?:\.[\w\-]+)+(?:[:/,;|\s]|$))",
+    rf"[?#].*?(?=$|[{SEPARATORS}](?:[a-z][a-z0-9+.\-]*:)?//"
+    rf"|[{SEPARATORS}][\w\-]+(?:\.[\w\-]+)+(?:[:/{SEPARATORS}]|$))",
     re.IGNORECASE | re.DOTALL,
 )
 """Of one domain in a joined list: up to what can only be the next domain."""
-_JOINED_CREDENTIALS: Final = re.compile(r"(?:^|(?<=//)|(?<=[,;|\s]))[^/\\@,;|\s?#]*@")
+_JOINED_CREDENTIALS: Final = re.compile(rf"(?:^|(?<=//)|(?<=[{SEPARATORS}]))[^/\\@{SEPARATORS}?#]*@")
 
 
 def _refused(message: str) -> PydanticCustomError:

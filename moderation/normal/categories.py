@@ -12,12 +12,13 @@ from typing import Final
 from moderation.adtech_data import rows, sources, values
 from moderation.normal.result import Incomparable
 from moderation.normal.text import CACHED, CACHED_LENGTH, identifier, split
+from moderation.sent import SEPARATORS
 
 DEFAULT_CATTAX: Final = 1
 AD_PRODUCT_1_0: Final = 3
 """Known to the standard, and without any category for politics."""
 CACHED_DECLARATIONS: Final = 1024
-_SEPARATORS: Final = re.compile(r"[,;|]+")
+_SEPARATORS: Final = re.compile("[" + SEPARATORS.replace(r"\s", "") + "]+")
 _CONTENT_1_0: Final = re.compile(r"IAB\s*0*(\d{1,2})(?:\s*[-_.‐‑–—−]\s*0*(\d{1,2}))?", re.IGNORECASE)
 _CONTENT_ID: Final = re.compile(r"\d{1,3}|(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{6}|[A-Z]{6}")
 _SHAPES: Final = {

@@ -16,6 +16,7 @@ import idna
 
 from moderation.normal.result import Incomparable, Normal
 from moderation.normal.text import CACHED, CACHED_LENGTH, JOINERS, one_width, split, unquoted, visible
+from moderation.sent import SEPARATORS
 
 _SCHEME: Final = re.compile(r"(?P<name>[a-z][a-z0-9+.\-]*):(?=//)//+|(?P<web>https?|wss?|ftp):/*|//+", re.IGNORECASE)
 _ENCODED_SCHEME: Final = re.compile(r"[a-z]+%3a(%2f){2}", re.IGNORECASE)
@@ -24,11 +25,14 @@ _PORT: Final = re.compile(r":[0-9]*$")
 _LABEL: Final = re.compile(r"[a-z0-9_-]{1,63}")
 _PLAIN: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{0,62}")
 _NUMBER: Final = re.compile(r"0x[0-9a-f]*|[0-9]+")
-_SEPARATORS: Final = re.compile(r"[,;|\s]+")
+_SEPARATORS: Final = re.compile(f"[{SEPARATORS}]+")
 _LINE_ENDS: Final = dict.fromkeys(map(ord, "\t\r\n"))
 """Dropped inside a URL, as browsers do."""
 _MAX_HOST: Final = 253
+_MAX_LABEL: Final = 63
 _PUNYCODE: Final = "xn--"
+_MARKS: Final = "-_\u00b7\u05f3\u05f4\u30fb"
+"""Punctuation in domains: middle dots and Hebrew marks count as letters (RFC 5892, appendix A)."""
 _SAYS_NOTHING: Final = " .,;/|\"'"
 NOT_A_DOMAIN: Final = "is not a domain"
 
@@ -61,11 +65,11 @@ def domains(text: str) -> tuple[Normal, ...]:
 
 @lru_cache(maxsize=CACHED)
 def _domains(text: str) -> tuple[Normal, ...]:
-    if len(text) <= _MAX_HOST and _PLAIN.fullmatch(text):
+    if len(text) <= _MAX_HOST and _PLAIN.fullmatch(text) and _PUNYCODE not in text:
         return (text,)
     found: list[Normal] = []
     inside_path = False
-    for part in split(visible(text, keep=JOINERS), _SEPARATORS):
+    for part in split(unquoted(visible(text, keep=JOINERS)), _SEPARATORS):
         name = domain(part)
         if inside_path and "//" not in part and isinstance(name, Incomparable):
             continue
@@ -115,13 +119,37 @@ def _unescaped(text: str) -> str:
 def _mapped(name: str) -> str:
     """Raises IDNAError, UnicodeError."""
     if name.isascii():
-        return name.lower()
+        lower = name.lower()
+        for label in lower.split(".") if _PUNYCODE in lower else ():
+            _check_encoded(label)
+        return lower
     labels = idna.uts46_remap(one_width(name), std3_rules=False).split(".")
     return ".".join(_ascii_label(_without_stray_joiners(label)) for label in labels)
 
 
 def _ascii_label(label: str) -> str:
-    return label if label.isascii() else _PUNYCODE + label.encode("punycode").decode("ascii")
+    if label.isascii():
+        _check_encoded(label)
+        return label
+    _check_letters(label)
+    return _PUNYCODE + label.encode("punycode").decode("ascii")
+
+
+def _check_encoded(label: str) -> None:
+    """Raises IDNAError, UnicodeError where `xn--…` is not how its letters are encoded."""
+    if not label.startswith(_PUNYCODE):
+        return
+    if len(label) > _MAX_LABEL:
+        raise idna.IDNAError("too long")
+    letters = label.removeprefix(_PUNYCODE).encode("ascii").decode("punycode")
+    if letters.isascii() or _ascii_label(_without_stray_joiners(idna.uts46_remap(letters, std3_rules=False))) != label:
+        raise idna.IDNAError("not how any label is encoded")
+
+
+def _check_letters(label: str) -> None:
+    """Raises IDNAError for quotes, commas, dashes: punctuation that IDNA 2008 has in no domain."""
+    if any(unicodedata.category(character).startswith("P") and character not in _MARKS for character in label):
+        raise idna.IDNAError("holds punctuation")
 
 
 def _without_stray_joiners(label: str) -> str:

@@ -20,12 +20,15 @@ _LOST: Final = re.compile(r"[\ufffd\ud800-\udfff]")
 _SELECTORS: Final = "".join(map(chr, [*range(0xFE00, 0xFE10), *range(0x180B, 0x1810)]))
 _ALSO_INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2065" + _SELECTORS)
 """Default ignorable code points of Unicode that are not of category Cf."""
-_PLAIN: Final = re.compile(r"[!#-&(-~]+")
+_PLAIN: Final = re.compile(r"[!#-&(-_a-~]+")
 _SPACE: Final = re.compile(r"\s")
 _SPACES: Final = re.compile(r"\s+")
 _WORD_BREAKS: Final = frozenset("\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\u2028\u2029")
 _BOM_READ_AS_LATIN: Final = "ï»¿"
-_QUOTES: Final = ('"', "'")
+_QUOTES: Final = frozenset(['""', "''", "``", "“”", "„“", "‘’", "‚‘", "«»", "»«", "‹›"])
+"""Pairs, as exports and word processors write them."""
+_HYPHENS: Final = dict.fromkeys(map(ord, "‐‑﹣"), "-")
+"""The hyphen that breaks no line and its sisters are one sign."""
 
 
 def visible(text: str, *, keep: str = "") -> str:
@@ -61,8 +64,8 @@ def _is_width_form(character: str) -> bool:
 
 
 def unquoted(text: str) -> str:
-    """Without a pair of quotes around it, as exports of tables write them."""
-    while len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES:
+    """Without pairs of quotes around it."""
+    while len(text) > 1 and text[0] + text[-1] in _QUOTES:
         text = text[1:-1].strip()
     return text
 
@@ -79,7 +82,7 @@ def _identifier(text: str) -> Normal:
     if _LOST.search(text):
         return Incomparable.of(text, "holds U+FFFD: characters of it were lost before it was sent")
     clean = text
-    while (next_clean := unquoted(_SPACES.sub(" ", one_width(visible(clean))).strip())) != clean:
+    while (next_clean := unquoted(_SPACES.sub(" ", one_width(visible(clean)).translate(_HYPHENS)).strip())) != clean:
         clean = next_clean
     return clean
 

@@ -9,7 +9,16 @@ import pytest
 from moderation.events import AdContext, Verdict
 from moderation.normal import normal
 from moderation.policy import load
-from moderation.policy.compile.lists import DigestSet, EntryMistake, HashBank, canonical, pages, probes, suffixes
+from moderation.policy.compile.lists import (
+    DigestSet,
+    EntryMistake,
+    HashBank,
+    canonical,
+    pages,
+    probes,
+    read_list,
+    suffixes,
+)
 from tests.policy.making import decide, rules, write
 
 
@@ -120,3 +129,51 @@ def test_hash_banks_match_a_bit_by_bit_count() -> None:
     for distance in (0, 100, 128, 140, 256):
         by_hand = [i for i, h in enumerate(hashes) if (int(h, 16) ^ int(probe, 16)).bit_count() <= distance]
         assert HashBank.of(hashes, distance).near(probe).tolist() == by_hand
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "CR-1001\n",
+        "\ufeffCR-1001\r\n",
+        "\ufeff# from the exchange\r\nCR-1001\r\n",
+        "\u200b# note\rCR-1001\r",
+        "CR-1001 # fraud\nCR-2\t# too",
+        "\tCR-1001\u00a0\u200b\n",
+        "CR-1001,\nCR-2,\n",
+        '"CR-1001";\n',
+        "“CR-1001”\n",
+        "CR\u20111001\n",
+        '"a,b"\n"#c"\nCR-1001',
+        "CR-2\u2028CR-1001",
+    ],
+)
+def test_a_file_of_ids_is_read_as_people_see_it(tmp_path: Path, content: str) -> None:
+    (tmp_path / "ids.txt").write_bytes(content.encode())
+    found = read_list(tmp_path / "ids.txt", "crid")
+    assert not found.mistakes
+    assert "CR-1001" in found.entries  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        *(("crid", f"CR-1001{rest}") for rest in (",fraud", ";fraud", "\tfraud", "#fraud", " ; fraud", ",CR-1002")),
+        *(("crid", line) for line in ("- CR-1001", "• CR-1001", '["CR-1001","CR-1002"]', '"CR-1001","fraud"')),
+        ("page_url", "news.example/a\tnote"),
+        ("adomain", "casino.example\tnote"),
+        ("adomain", "xn--casino-.example"),
+        ("adomain", "casino‐online.example"),
+        ("content_sha256", "ab" * 32 + "\tnote"),
+    ],
+)
+def test_a_line_that_may_hold_more_than_one_entry_is_refused(tmp_path: Path, kind: str, line: str) -> None:
+    (tmp_path / "list.txt").write_text(f"{line}\n", "utf-8")
+    assert len(read_list(tmp_path / "list.txt", kind).mistakes) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "list.txt").write_text("CR-1001\r\nCR-中\r\n", encoding)
+    with pytest.raises(UnicodeDecodeError):
+        read_list(tmp_path / "list.txt", "crid")

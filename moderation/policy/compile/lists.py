@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from moderation.events import one_line
 from moderation.normal import Incomparable, Normal, NormalContext, domains, identifier, page_key, visible
-from moderation.normal.text import JOINERS
+from moderation.normal.text import JOINERS, unquoted
 
 DIGEST_BYTES: Final = 16
 """Of BLAKE2b: among a million entries two collide with probability below 1e-26."""
@@ -26,6 +26,9 @@ _COMMENT: Final = re.compile(r"(^|\s)#.*", re.DOTALL)
 _MORE_THAN_A_DOMAIN: Final = re.compile(r"^[*.]|[/\\@?#]|^[^:]*:[^:]*$")
 _COLUMN_END: Final = ",; "
 """What the export of a table with one column leaves at the end of a line."""
+_COLUMNS: Final = re.compile(r"[^\t]\t+\s*[^\s#]")
+_MORE_THAN_AN_ID: Final = re.compile(r"[,;#]|^[-*•] ")
+"""In a line of ids: columns, joined ids, a comment without a space before it, a bullet."""
 KINDS: Final = ("crid", "adomain", "domain", "page_url", "content_sha256", "perceptual_hash")
 
 
@@ -45,7 +48,7 @@ def canonical(kind: str, entry: str) -> str:
         return _domain_entry(entry)
     if kind == "page_url":
         return _page_entry(entry)
-    text = visible(entry)
+    text = unquoted(visible(entry))
     if not _HEX64.fullmatch(lower := text.lower()):
         raise EntryMistake(f"'{_short(text)}' is not a {_HASH_NAMES[kind]}", "64 hex digits")
     return lower
@@ -221,12 +224,29 @@ def _canonical_lines(
 ) -> Iterator[str]:
     for number, raw in enumerate(stream, 1):
         hasher.update(raw)
+        if (at := raw.find(b"\0")) >= 0:
+            raise UnicodeDecodeError("utf-8", raw, at, at + 1, "a zero byte, as UTF-16 has them")
         for line in raw.decode("utf-8").splitlines():
-            text = visible(_COMMENT.sub("", line), keep=JOINERS).rstrip(_COLUMN_END)
+            text = _COMMENT.sub("", visible(line, keep=JOINERS)).rstrip(_COLUMN_END)
             if not text:
                 continue
             try:
-                yield canonical(kind, text)
+                yield _entry_of_line(kind, line, text)
             except EntryMistake as mistake:
                 if len(mistakes) < MAX_MISTAKES_PER_FILE:
                     mistakes.append((number, line, mistake))
+
+
+def _entry_of_line(kind: str, line: str, text: str) -> str:
+    """Strict, so that what else stands on a line makes no other entry of it. Raises EntryMistake."""
+    if _COLUMNS.search(line.strip()):
+        raise EntryMistake(f"'{_short(text)}' has several columns", "one entry on a line")
+    if kind == "crid" and _MORE_THAN_AN_ID.search(text) and not _is_quoted(text):
+        hint = "" if '"' in text else f'if it is one id, write "{_short(text)}"'
+        raise EntryMistake(f"'{_short(text)}' may be more than an id", "one id on a line", hint)
+    return canonical(kind, text)
+
+
+def _is_quoted(text: str) -> bool:
+    inner = unquoted(text)
+    return inner != text and text[0] not in inner
