@@ -196,6 +196,19 @@ def test_a_page_is_its_host_and_path(spelled: str, key: str) -> None:
     assert page_key(spelled) == canonical("page_url", spelled) == canonical("page_url", key) == key
 
 
+@pytest.mark.parametrize(
+    "joined",
+    [
+        "https://news.example/a, https://b.example/",
+        "https://news.example/a|http://b.example",
+        "a.example/b http://c.example",
+    ],
+)
+def test_several_pages_in_one_text_are_not_comparable(joined: str) -> None:
+    assert isinstance(page(joined), Incomparable)
+    assert page_key("https://archive.example/web/https://news.example/a") == "archive.example/web/https:/news.example/a"
+
+
 def test_expressions_keep_scheme_and_the_slash_at_the_end() -> None:
     found = page("HTTP://News.example/a/../b/?q")
     assert isinstance(found, Page)

@@ -12,10 +12,12 @@ from typing import Final, NamedTuple
 from moderation.normal.hosts import Parts, host, parts
 from moderation.normal.result import Incomparable, Normal
 from moderation.normal.text import CACHED, CACHED_LENGTH, JOINERS, visible
+from moderation.sent import SEPARATORS
 
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _KEPT: Final = _UNRESERVED | frozenset(b"!$&'()*+,;=:@/[]")
+_ANOTHER: Final = re.compile(f"[{SEPARATORS}]\\s*https?://", re.IGNORECASE)
 _ASCII_END: Final = 0x80
 
 
@@ -40,6 +42,8 @@ def _page(text: str) -> Page | Incomparable | None:
         return name
     if not name:
         return Incomparable.of(text, "is not a page: it names no host") if cut.rest or cut.authority else None
+    if _ANOTHER.search(re.split(r"[?#]", cut.rest, maxsplit=1)[0]):
+        return Incomparable.of(text, "names several pages")
     written = path(cut)
     return Page(name + written.rstrip("/"), name, f"{cut.scheme or 'https'}://{name}{written or '/'}")
 

@@ -77,7 +77,7 @@ def _states(directory: Path) -> Iterator[FileState]:
 
 
 def _is_policy(path: Path) -> bool:
-    return path.suffix in {".yaml", ".yml"} and not path.stem.endswith(".cases")
+    return path.suffix.lower() in {".yaml", ".yml"} and not path.stem.lower().endswith(".cases")
 
 
 def _is_new(folder: Path, seen: set[str]) -> bool:
