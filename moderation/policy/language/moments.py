@@ -69,12 +69,7 @@ def instant(text: str, zone: str | None, *, end: bool) -> datetime:
 def _unit(clock: "re.Match[str]") -> timedelta:
     """The smallest unit that a time names."""
     if fraction := clock["fraction"]:
-<<<<<<< HEAD
-        exponent: int = len(fraction)
-        return max(timedelta(seconds=1) / float(10**exponent), timedelta.resolution)
-=======
         return max(timedelta(seconds=10.0 ** -len(fraction)), timedelta.resolution)
->>>>>>> 181f5a6 (Refuse lines that hold more than an id; read word processors' quotes and commas; no domain of punctuation)
     return timedelta(seconds=1) if clock["second"] else timedelta(minutes=1)
 
 
