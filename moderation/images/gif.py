@@ -35,7 +35,7 @@ def read_header(data: bytes) -> Header:
     if not frames:
         raise malformed(_why_no_frame(data, at))
     check_canvas(width, height)
-    whole = end < len(data) and data[end] == _TRAILER
+    whole = end < len(data) and data[end] == _TRAILER and not data[end - 1]
     return Header(width, height, frames, body=b"" if whole else data[:end] + b"\0;")
 
 
@@ -49,6 +49,8 @@ def _after_block(data: bytes, at: int) -> int | None:
     else:
         at, lacks_terminator = at + 2, False
     while at < len(data) and data[at]:
+        if lacks_terminator and data[at:] == bytes([_TRAILER]):
+            return at
         at += data[at] + 1
     if at >= len(data):
         return len(data) if at == len(data) and lacks_terminator else None

@@ -82,17 +82,18 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _encoding(parts: list[tuple[int, int, bytes]]) -> Encoding:
     """Parts are numbered from 1 and may be in any order. The first has their number, and all must be present.
 
-    Of two with one number the first counts. A number 0 spoils the profile, as in browsers.
+    As in browsers the last part that is needed ends the search, and before it a number that is taken or is none
+    of theirs, or another count, spoils the profile.
     """
-    if not parts or any(number == 0 for number, _, _ in parts):
-        return None
-    count = parts[0][1]
     found: dict[int, bytes] = {}
     for number, of, part in parts:
-        if of == count:
-            found.setdefault(number, part)
-    numbers = range(1, count + 1)
-    return encoding_of(b"".join(found[n] for n in numbers)) if all(n in found for n in numbers) else None
+        count = parts[0][1]
+        if of != count or not 1 <= number <= count or number in found:
+            return None
+        found[number] = part
+        if len(found) == count:
+            return encoding_of(b"".join(found[n] for n in range(1, count + 1)))
+    return None
 
 
 def _next_marker(data: bytes, at: int) -> tuple[int, int]:

@@ -1,13 +1,12 @@
 """WebP container (RFC 9649, 2.3 to 2.7)."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from moderation.images.encodings import Encoding
 from moderation.images.headers import Header, check_canvas, malformed
 from moderation.images.icc import encoding_of
 
-_ICC_FLAG: Final = 0x20
+_ICC_FLAG, _ANIMATION_FLAG = 0x20, 0x02
 
 
 def read_header(data: bytes) -> Header:
@@ -31,8 +30,8 @@ def read_header(data: bytes) -> Header:
 
 
 def _profile(data: bytes, chunks: list[tuple[bytes, slice]]) -> Encoding:
-    """The first ICCP chunk, at any place, where the header's flag announces one."""
-    if data[12:16] != b"VP8X" or not data[20] & _ICC_FLAG:
+    """The first ICCP chunk of a still, at any place, where the header's flag announces one."""
+    if data[12:16] != b"VP8X" or data[20] & (_ICC_FLAG | _ANIMATION_FLAG) != _ICC_FLAG:
         return None
     return next((encoding_of(data[place]) for name, place in chunks if name == b"ICCP"), None)
 

@@ -63,6 +63,10 @@ def _webp() -> dict[str, bytes]:
         "rotation": encoded(RGB_IMAGE, "WEBP", lossless=True, exif=exif(6)),
         "text behind the end": plain + b"text" * 99,
     }  # fmt: skip
+    turned = Image.fromarray(np.ascontiguousarray(RGB[::-1]))
+    moving = {"save_all": True, "append_images": [turned], "duration": 1000, "lossless": True}
+    files["animation"] = encoded(RGB_IMAGE, "WEBP", **moving)
+    files["animation, profile"] = encoded(RGB_IMAGE, "WEBP", **moving, icc_profile=_SWAPPED)
     return files
 
 
@@ -126,7 +130,11 @@ def _gif() -> dict[str, bytes]:
     files = {f"still, then {name}": still[:-1] + end for name, end in GIF_ENDS.items()}
     files |= {f"animation, then {name}": animation[:-1] + end for name, end in GIF_ENDS.items()}
     at = 13 + (3 << ((still[10] & 7) + 1))
-    files |= {"without the last terminator": still[:-2], "87a": b"GIF87a" + still[6:]}
+    files |= {
+        "without the last terminator": still[:-2],
+        "trailer for a terminator": still[:-2] + b";",
+        "87a": b"GIF87a" + still[6:],
+    }
     return files | {"unknown extension": still[:at] + b"\x21\x77\x02ab\0" + still[at:]}
 
 
