@@ -107,9 +107,10 @@ def _read_commits(run: "Run", isolation: str) -> Iterator[Commit]:
             consumer.list_topics("__consumer_offsets", timeout=_ANSWER_S).topics["__consumer_offsets"].partitions
         )
         consumer.assign([TopicPartition("__consumer_offsets", each, OFFSET_BEGINNING) for each in partitions])
-        unread = len(partitions)
+        unread = set(partitions)
         while unread and (messages := consumer.consume(1000, _ANSWER_S)):
-            unread -= sum(map(_is_end, messages))
+            # A partition that is still written to ends more than once.
+            unread -= {message.partition() for message in messages if _is_end(message)}
             yield from (found for message in messages if message.error() is None and (found := commit_of(message)))
 
 
