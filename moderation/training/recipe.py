@@ -82,6 +82,8 @@ class Fit(Strict):
     truth:    with teachers, the share of the manifest's own labels beside the teachers' answer.
     taught:   with teachers, the labels they answer for; the network's own heads answer for the others. Empty: all.
     features: with teachers, the weight of giving their features too, beside their answers.
+    prior:    weight of what draws calibration to training (see `calibrate`): more where validation has a larger share
+              of positives than what will be scored.
     int8:     compute what moves as int8 will, feed it what int8 gives, and keep int8's weights in the end, so that it
               is as good when it is served so.
     """
@@ -97,6 +99,7 @@ class Fit(Strict):
     truth: float = Field(0.3, ge=0, le=1)
     taught: tuple[str, ...] = ()
     features: float = Field(1.0, ge=0)
+    prior: float = Field(0.1, ge=0)
     int8: bool = False
 
 

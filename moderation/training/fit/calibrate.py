@@ -15,10 +15,9 @@ from scipy.optimize import minimize
 FEWEST: Final = 10
 """Positives (and negatives) below which a label keeps its raw logits and is published as uncalibrated."""
 
-PRIOR: Final = 3.0
+PRIOR: Final = 0.1
 """Weight of log(slope)² + offset² beside the mean loss, divided by the number of sources: images of one source err
-alike, so it is their sources that must outweigh it. Chosen by what `cross_fitted` gives and by false alarms: a
-validation split has far more positives than a client's stream (`docs/model.md`).
+alike, so it is their sources that must outweigh it. Recipes may choose another, by what `cross_fitted` gives.
 """
 
 
@@ -39,8 +38,10 @@ def sigmoid(x: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60, 60))), dtype=np.float64)
 
 
-def fit(logits: NDArray[np.floating], targets: NDArray[np.floating], source: NDArray[np.str_]) -> Calibration:
-    """`logits [N,L]`, `targets [N,L]` (NaN unknown), `source [N]` → the calibration of each label."""
+def fit(
+    logits: NDArray[np.floating], targets: NDArray[np.floating], source: NDArray[np.str_], weight: float = PRIOR
+) -> Calibration:
+    """`logits`, `targets [N,L]` (NaN unknown), `source [N]` → the calibration of each label; `weight` of the prior."""
     width = logits.shape[1]
     slope, offset = np.ones(width, np.float32), np.zeros(width, np.float32)
     fitted = np.zeros(width, np.bool_)
@@ -48,14 +49,14 @@ def fit(logits: NDArray[np.floating], targets: NDArray[np.floating], source: NDA
         known = ~np.isnan(targets[:, place])
         truth = targets[known, place] > 0.5  # noqa: PLR2004 - half of 0..1
         if min(truth.sum(), (~truth).sum()) >= FEWEST:
-            prior = PRIOR / len(np.unique(source[known]))
+            prior = weight / len(np.unique(source[known]))
             slope[place], offset[place] = _platt(logits[known, place], truth, prior)
             fitted[place] = True
     return Calibration(slope, offset, fitted)
 
 
 def cross_fitted(
-    logits: NDArray[np.floating], targets: NDArray[np.floating], source: NDArray[np.str_]
+    logits: NDArray[np.floating], targets: NDArray[np.floating], source: NDArray[np.str_], weight: float = PRIOR
 ) -> NDArray[np.float64]:
     """`[N,L]` probabilities of each source by a calibration that was fitted on the other sources only.
 
@@ -64,7 +65,7 @@ def cross_fitted(
     probabilities = np.zeros(logits.shape)
     for one in np.unique(source):
         held = source == one
-        probabilities[held] = fit(logits[~held], targets[~held], source[~held])(logits[held])
+        probabilities[held] = fit(logits[~held], targets[~held], source[~held], weight)(logits[held])
     return probabilities
 
 

@@ -241,7 +241,7 @@ def _finished(
     seen = network.embed(decoded.pixels[np.sort(some)], progress)
     unseen = network.embed(decoded.pixels[val], progress)
     logits, truth, source = network.logits(unseen), decoded.data.targets[val], decoded.data.source[val]
-    calibration = calibrate.fit(logits, truth, source)
+    calibration = calibrate.fit(logits, truth, source, recipe.fit.prior)
     space = calibrate.embedding_space(seen, unseen, recipe.embedding)
     head = network.head
     weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
@@ -264,7 +264,7 @@ def _honest_error(
     recipe: Recipe, logits: NDArray[np.float32], truth: NDArray[np.float32], source: NDArray[np.str_]
 ) -> dict[str, float]:
     """Of each label's probabilities, when every source is judged by a calibration that never saw it."""
-    probabilities = calibrate.cross_fitted(logits, truth, source)
+    probabilities = calibrate.cross_fitted(logits, truth, source, recipe.fit.prior)
     told = {}
     for place, name in enumerate(recipe.data.names()):
         known = ~np.isnan(truth[:, place])
