@@ -138,6 +138,14 @@ class Group:
             thread.join(30)
             assert not thread.is_alive()
 
+    def await_written(self, until: int) -> None:
+        """Until there is so much, whatever comes meanwhile: a steady load never pauses."""
+        seen = 0
+        for record in read_committed(self.settings, [self.out], follow=True, idle_s=0.1):
+            seen += record is not None
+            if seen >= until or self.failures:
+                return
+
     def written(self, until: int, idle: int = 20) -> Counter[str]:
         """What came out; waits until there is so much, then for more that should not come."""
         seen: Counter[str] = Counter()
