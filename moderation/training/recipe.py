@@ -1,13 +1,15 @@
 """Everything that decides what `adjudicate train` makes: one YAML file and a seed."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from moderation.errors import ConfigurationError
 from moderation.training.data.label_schema import Label, Schema, Strict, Where
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Strict)
 
 
 class Weight(Strict):
@@ -164,9 +166,13 @@ def read(path: Path, manifest: Path | None = None) -> Recipe:
 
     Raises ConfigurationError naming every mistake.
     """
+    return _placed(read_strictly(path, Recipe), path.parent, manifest)
+
+
+def read_strictly(path: Path, kind: type[AnyRecipe]) -> AnyRecipe:
+    """A recipe of that kind as it is written. Raises ConfigurationError naming every mistake."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        recipe = Recipe.model_validate(content)
+        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as exc:
         raise ConfigurationError(f"{path}: cannot be read ({exc.strerror})") from exc
     except yaml.YAMLError as exc:
@@ -174,7 +180,6 @@ def read(path: Path, manifest: Path | None = None) -> Recipe:
     except ValidationError as exc:
         listing = "\n".join(f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
         raise ConfigurationError(f"{path}: {exc.error_count()} mistakes\n{listing}") from exc
-    return _placed(recipe, path.parent, manifest)
 
 
 def _placed(recipe: Recipe, folder: Path, manifest: Path | None) -> Recipe:

@@ -10,12 +10,13 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from moderation.errors import AdjudicateError, ConfigurationError
 from stream.errors import BrokerError, PositionLost, ProducerLost, TransactionAborted
-from stream.kafka.records import Position, Record
+from stream.kafka.records import Output, Position, Record
 from stream.settings import KafkaSettings
 
 log = structlog.get_logger()
 
 Client = TypeVar("Client")
+Delivered = Callable[[KafkaError | None, Message], None]
 
 
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
@@ -98,6 +99,24 @@ _ENDING: Final = {KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL}
 
 def not_allowed(error: KafkaError) -> ConfigurationError:
     return ConfigurationError(f"the brokers do not allow it: {error.str()}; docs/security.md lists the rights needed")
+
+
+def enqueue(producer: Any, output: Output, on_delivery: Delivered, *, when_full: Callable[[], object]) -> None:
+    """Queue a record; while the queue is full, `when_full` waits, or raises to give up. Raises KafkaException."""
+    while True:
+        try:
+            producer.produce(
+                output.topic,
+                output.value,
+                output.key,
+                headers=list(output.headers.items()),
+                on_delivery=on_delivery,
+            )
+            producer.poll(0)
+        except BufferError:
+            when_full()
+        else:
+            return
 
 
 def record_of(message: Any) -> Record:

@@ -17,6 +17,7 @@ from stream.errors import BrokerError, ProducerLost
 from stream.kafka.client import (
     NEVER_TAKEN,
     SHUT_OUT,
+    enqueue,
     made,
     translated,
 )
@@ -159,23 +160,13 @@ class Sink:
             if error is not None:
                 self._note(origin, error, proven=alone)
 
+        def wait() -> None:
+            if self._left_s(deadline) <= 0:
+                raise ProducerLost("the brokers take no records: the send queue stayed full") from None
+            self._producer.poll(0.1)
+
         deadline = time.monotonic() + self._timeout_s
-        while True:
-            try:
-                self._producer.produce(
-                    output.topic,
-                    output.value,
-                    output.key,
-                    headers=list(output.headers.items()),
-                    on_delivery=delivered,
-                )
-                self._producer.poll(0)
-            except BufferError:
-                if self._left_s(deadline) <= 0:
-                    raise ProducerLost("the brokers take no records: the send queue stayed full") from None
-                self._producer.poll(0.1)
-            else:
-                return
+        enqueue(self._producer, output, delivered, when_full=wait)
 
     def _call(self, step: Callable[..., Any], *arguments: Any) -> None:
         """librdkafka does not always keep its own timeout: `send_offsets_to_transaction` was seen to wait for

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from stream.errors import BrokerError
-from stream.kafka.client import is_notice, made, partitions_of, record_of
+from stream.kafka.client import enqueue, is_notice, made, partitions_of, record_of
 from stream.kafka.identity import TopicIds
 from stream.kafka.positions import committed_with, metadata_of
 from stream.kafka.records import Output, Position, Record
@@ -136,22 +136,10 @@ def produce_all(settings: KafkaSettings, outputs: Iterable[Output], on_sent: Cal
 
 
 def _enqueue(producer: Producer, output: Output, delivered: Callable[[KafkaError | None, Message], None]) -> None:
-    while True:
-        try:
-            producer.produce(
-                output.topic,
-                output.value,
-                output.key,
-                headers=list(output.headers.items()),
-                on_delivery=delivered,
-            )
-            producer.poll(0)
-        except BufferError:
-            producer.poll(0.5)
-        except KafkaException as error:
-            raise BrokerError(f"cannot write to {output.topic}: {error}") from error
-        else:
-            return
+    try:
+        enqueue(producer, output, delivered, when_full=lambda: producer.poll(0.5))
+    except KafkaException as error:
+        raise BrokerError(f"cannot write to {output.topic}: {error}") from error
 
 
 def read_committed(

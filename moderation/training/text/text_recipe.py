@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from moderation.errors import ConfigurationError
 from moderation.training.data.label_schema import Schema, Strict, Where
+from moderation.training.recipe import read_strictly
 
 
 class Emphasis(Strict):
@@ -82,15 +82,7 @@ def read(path: Path, lines: Path | None = None) -> TextRecipe:
 
     Raises ConfigurationError naming every mistake.
     """
-    try:
-        recipe = TextRecipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as exc:
-        raise ConfigurationError(f"{path}: cannot be read ({exc.strerror})") from exc
-    except yaml.YAMLError as exc:
-        raise ConfigurationError(f"{path}: is not YAML: {exc}") from exc
-    except ValidationError as exc:
-        listing = "\n".join(f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
-        raise ConfigurationError(f"{path}: {exc.error_count()} mistakes\n{listing}") from exc
+    recipe = read_strictly(path, TextRecipe)
     folder = path.parent
     places = {"lines": (lines or folder / recipe.lines).resolve(), "model": (folder / recipe.model).resolve()}
     return recipe.model_copy(update=places)
