@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Self
 
+import psutil
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from stream.errors import SandboxError
@@ -92,6 +93,19 @@ class Leash:
     def close(self) -> None:
         """Kill what is still watched."""
         self._process.communicate()
+
+
+def living_members(group: int) -> list[psutil.Process]:
+    """Living processes of a group; a zombie only waits for its parent, which may be a careless init."""
+    members = (process for process in psutil.process_iter(["status"]) if _group_of(process.pid) == group)
+    return [process for process in members if process.info["status"] != psutil.STATUS_ZOMBIE]
+
+
+def _group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return -1
 
 
 class Part:
@@ -211,5 +225,14 @@ class Part:
     def _reap(self) -> None:
         if self._process is not None:
             self._process.wait()
+            self._wait_for_group(self._process.pid)
             self._leash.tell("-", self._process.pid)
             self._process = None
+
+    def _wait_for_group(self, group: int) -> None:
+        """A child outlives a killed server by a moment, and would hold its ports and files. Raises SandboxError."""
+        retrying = Retrying(retry=retry_if_result(bool), stop=stop_after_delay(STOP_TIMEOUT_S), wait=wait_fixed(0.02))
+        try:
+            retrying(living_members, group)
+        except RetryError:
+            raise SandboxError(f"a child of {self.name} outlived its SIGKILL by {STOP_TIMEOUT_S:g} s") from None

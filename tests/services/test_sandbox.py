@@ -1,7 +1,6 @@
 """The sandbox's promises, on the servers it really starts."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -26,7 +25,7 @@ from confluent_kafka.admin import AdminClient
 
 from stream.errors import SandboxError
 from stream.sandbox import TOPICS, KafkaOptions, Sandbox, TritonOptions
-from stream.sandbox.part import Leash
+from stream.sandbox.part import Leash, living_members
 from stream.sandbox.triton_server import TritonServer
 from stream.settings import read_settings
 
@@ -137,19 +136,6 @@ def own_sandbox(
     return make
 
 
-def group_members(pid: int) -> list[psutil.Process]:
-    """Living processes of a group; a zombie only waits for its parent, which may be a careless init."""
-    members = (process for process in psutil.process_iter(["status"]) if _group(process.pid) == pid)
-    return [process for process in members if process.info["status"] != psutil.STATUS_ZOMBIE]
-
-
-def _group(pid: int) -> int:
-    try:
-        return os.getpgid(pid)
-    except ProcessLookupError:
-        return -1
-
-
 def test_parts_survive_kill_pause_and_restart_with_their_data(own_sandbox: Callable[..., Sandbox]) -> None:
     with own_sandbox() as stack:
         redis, triton = stack.running_redis, stack.running_triton
@@ -169,7 +155,7 @@ def test_parts_survive_kill_pause_and_restart_with_their_data(own_sandbox: Calla
         triton.resume()
         triton.wait_ready(10)
         triton.kill()
-        assert group_members(groups[1]) == []
+        assert living_members(groups[1]) == []
         triton.restart()
         assert score(stack.triton_grpc, np.full((1, 224, 224, 3), 255, np.uint8)).tolist() == [[1, 1, 1]]
 
@@ -178,7 +164,7 @@ def test_parts_survive_kill_pause_and_restart_with_their_data(own_sandbox: Calla
         redis.restart()
         assert redis_says(redis.url, b"GET k") == b"$1\r\nv\r\n"
         groups += [part.pid for part in stack.parts]
-    assert [member for group in groups for member in group_members(group)] == []
+    assert [member for group in groups for member in living_members(group)] == []
 
 
 def test_a_failed_start_names_the_log_and_leaves_nothing(tmp_path: Path, real_redis: None) -> None:
@@ -217,12 +203,12 @@ def test_servers_die_with_a_killed_parent(tmp_path: Path, real_kafka: None, tiny
         assert parent.stdout is not None
         groups = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(groups) >= 2
-        assert all(group_members(group) for group in groups)
+        assert all(living_members(group) for group in groups)
         parent.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 10
-    while any(group_members(group) for group in groups) and time.monotonic() < deadline:
+    while any(living_members(group) for group in groups) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert [member for group in groups for member in group_members(group)] == []
+    assert [member for group in groups for member in living_members(group)] == []
 
 
 def test_three_brokers_lose_one_and_still_accept(own_sandbox: Callable[..., Sandbox]) -> None:
