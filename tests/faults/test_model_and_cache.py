@@ -112,7 +112,7 @@ def test_a_lying_redis_is_not_believed(run: Run) -> None:
     with run.load() as load:
         time.sleep(3)
         with Redis.from_url(run.stack.sandbox.running_redis.url) as redis:
-            keys = sorted(redis.scan_iter("adjudicate:scores:*"))
+            keys = sorted(redis.scan_iter("adjudicate:evidence:*"))
             values = redis.mget(keys)
             for number, key in enumerate(keys):
                 lie = (values[number - 1], b"garbage", b'{"key": 1}')[number % 3]
