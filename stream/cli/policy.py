@@ -121,9 +121,10 @@ def explain(  # noqa: PLR0913 - one for each option
     from stream.cli.policy_inputs import moment, policy_of, recorded_event, scored_now
     from stream.cli.policy_output import print_explanation
 
-    asked = policy_of(load(policies, labels_of(catalogue, settings)), client)
+    loaded = load(policies, labels_of(catalogue, settings))
+    asked = policy_of(loaded, client)
     about = scored_now(image, surface, country, settings) if image else recorded_event(scores, event, settings)
-    found = tool.explain(asked, about, moment(now))
+    found = tool.explain(loaded, asked, about, moment(now))
     print_json(found.as_json()) if as_json else print_explanation(found)
 
 
@@ -201,11 +202,12 @@ def backtest(  # noqa: PLR0913 - one for each option
     from stream.cli.policy_inputs import moment, pictures_for, policy_of, scores_with_progress, share, thresholds
     from stream.cli.policy_tables import print_backtest
 
-    asked = policy_of(load(policies, labels_of(catalogue, settings)), client)
+    loaded = load(policies, labels_of(catalogue, settings))
+    asked = policy_of(loaded, client)
     known, at = read_truths(labels, asked.labels), moment(now)
     promises = sorted(share("at-most", each) for each in at_most) if at_most else tool.PROMISES
     with scores_with_progress(scores, settings) as events:
-        result = tool.backtest(asked, events, known, at, cuts=thresholds(asked), promises=promises)
+        result = tool.backtest(loaded, asked, events, known, at, cuts=thresholds(asked), promises=promises)
     if html:
         shown = [wrong.shown for each in result.wrong.values() for wrong in each.ranked(tool.EXAMPLES)]
         pictures = pictures_for(shown, images, html)

@@ -82,9 +82,6 @@ def _failure(element: ElementTree.Element, text: str) -> None:
 
 def print_explanation(explanation: Explanation) -> None:
     out, decision = console(), explanation.decision
-    if decision is None:
-        out.print(f"{explanation.policy.key} has no decision for {explanation.event.event_id}")
-        return
     line = Text(f"{explanation.event.event_id} → {explanation.policy.key}: ")
     out.print(line + verdict_text(decision.verdict.value) + Text(" (audit sample)" if decision.audit_sample else ""))
     numbers = ("score", "threshold", "margin")

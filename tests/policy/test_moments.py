@@ -151,7 +151,7 @@ def test_the_zone_is_named_wherever_the_dates_are(tmp_path: Path, zone: str, nam
     shown = {path: value for path, value, _ in policy.printable()}
     assert shown["political.blackouts.w0.time_zone"] == named
     assert shown["political.blackouts.w0.until"] == "2027-04-11"
-    rows = {row.rule: row.detail for row in explain(policy, event(), utc("2026-01-01")).rows}
+    rows = {row.rule: row.detail for row in explain(policies, policy, event(), utc("2026-01-01")).rows}
     assert rows["political.blackouts.w0"] == f"DE, {dates}: not here, or not now"
 
 

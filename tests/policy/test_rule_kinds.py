@@ -19,10 +19,12 @@ from moderation.policy.engine.arrays import PolicyArrays
 from moderation.policy.engine.batch import Batch
 from moderation.policy.engine.facts import Facts
 from moderation.policy.engine.judge import judge
-from moderation.policy.engine.rules.kind import Prefilter, RuleKind
+from moderation.policy.engine.rules.kind import Group, Prefilter, RuleKind
 from moderation.policy.engine.rules.registry import RULES, RuleRegistry
+from moderation.policy.tools.backtest import backtest
 from moderation.policy.tools.cases import run_cases
-from moderation.policy.tools.explain import explain
+from moderation.policy.tools.explain import Explanation, explain
+from moderation.policy.tools.truth_table import Truth, Truths
 from tests.catalogue import CATALOGUE, LABELS
 from tests.policy import strategies
 from tests.policy.making import NOW, SHA, decide, event, loaded, rules, write
@@ -162,6 +164,12 @@ class NarrowImages(RuleKind):
             yield Reason(rule="narrow_image", verdict=Verdict.BLOCK, detail="narrower than 50 pixels")
 
 
+def explained(policies: PolicySet, about: ScoredEvent) -> Explanation:
+    """By the only policy of a set."""
+    (policy,) = policies.policies
+    return explain(policies, policy, about, NOW)
+
+
 NARROW = ImageFacts(format="PNG", width=20, height=20, frames=1)
 WITH_NARROW = RuleRegistry((*RULES.kinds, NarrowImages()))
 
@@ -187,11 +195,22 @@ class TestAKindAddedWithOneEntry:
         assert encoded.value == decision.model_dump_json().encode()
 
     def test_it_is_explained(self, tmp_path: Path) -> None:
-        (policy,) = loaded(tmp_path, acme="client: acme").policies
-        (quiet,) = explain(policy, event(), NOW, WITH_NARROW).rows
-        (fired,) = explain(policy, event(image=NARROW), NOW, WITH_NARROW).rows
+        policies = PolicySet(loaded(tmp_path, acme="client: acme").policies, WITH_NARROW)
+        (quiet,) = explained(policies, event()).rows
+        (fired,) = explained(policies, event(image=NARROW)).rows
         assert (quiet.rule, quiet.fired) == ("narrow_image", False)
         assert (fired.rule, fired.fired, fired.detail) == ("narrow_image", True, "narrower than 50 pixels")
+
+    def test_a_backtest_counts_it_in_its_group(self, tmp_path: Path) -> None:
+        grouped = type("Grouped", (NarrowImages,), {"group": Group.SCORES})
+        policies = loaded(tmp_path, acme="client: acme").policies
+        known = Truths("event_id", {"e1": Truth({"adult": False})})
+        for kind, source in ((NarrowImages(), "rules"), (grouped(), "scores")):
+            with_kind = PolicySet(policies, RuleRegistry((*RULES.kinds, kind)))
+            result = backtest(with_kind, policies[0], [event(image=NARROW)], known, NOW)
+            counted = [name for name, outcome in result.by_source.items() if outcome.whole.events]
+            assert counted == [source]
+            assert result.by_scores.events("block", "safe") == (source == "scores")
 
     def test_it_counts_in_the_coverage_of_cases(self, tmp_path: Path) -> None:
         image = "{format: PNG, width: 20, height: 20, frames: 1}"
@@ -247,8 +266,8 @@ class TestExplain:
     def test_entries_of_hash_files_are_counted(self, tmp_path: Path) -> None:
         (tmp_path / "bad.txt").write_text(f"{NEAR}\n{'0' * 64}\n", encoding="utf-8")
         text = f"client: acme\nlists: {{block: {{perceptual_hash: {{entries: ['{'a' * 64}'], files: [bad.txt]}}}}}}"
-        (policy,) = loaded(tmp_path, acme=text).policies
-        assert [row.detail for row in explain(policy, event(), NOW).rows] == ["no match (3 entries)"]
+        policies = loaded(tmp_path, acme=text)
+        assert [row.detail for row in explained(policies, event()).rows] == ["no match (3 entries)"]
 
     POLITICAL = """
         client: acme
@@ -268,18 +287,18 @@ class TestExplain:
     def test_political_answers_are_those_of_the_country(
         self, tmp_path: Path, country: str, threshold: float, undeclared: str, line: int, declared: str
     ) -> None:
-        (policy,) = loaded(tmp_path, acme=self.POLITICAL).policies
-        rows = {row.rule: row for row in explain(policy, event(context={"country": country}), NOW).rows}
+        policies = loaded(tmp_path, acme=self.POLITICAL)
+        rows = {row.rule: row for row in explained(policies, event(context={"country": country})).rows}
         row = rows["political.undeclared"]
         assert (row.threshold, row.verdict, row.score) == (threshold, undeclared, 0.01)
         assert (row.origin or "").endswith(f"acme.yaml:{line}")
         assert rows["political.declared"].verdict == declared
 
     def test_blackouts_say_where_and_when(self, tmp_path: Path) -> None:
-        (policy,) = loaded(tmp_path, acme=self.POLITICAL).policies
+        policies = loaded(tmp_path, acme=self.POLITICAL)
 
         def detail(country: str) -> str | None:
-            rows = explain(policy, event(context={"country": country}), NOW).rows
+            rows = explained(policies, event(context={"country": country})).rows
             return next(row.detail for row in rows if row.rule == "political.blackouts.vote")
 
         assert detail("FR") == "FR, 2026-11-20 to 2026-11-30 (UTC): not political"
@@ -294,6 +313,6 @@ class TestExplain:
             applies_to: {{surfaces: [creative]}}
         """
         text = dedent(self.POLITICAL) + dedent(rest)
-        (policy,) = loaded(tmp_path, acme=text).policies
-        shown = {row.rule for row in explain(policy, event(), NOW).rows}
-        assert set(RULES.list_rules(policy)) <= shown
+        policies = loaded(tmp_path, acme=text)
+        shown = {row.rule for row in explained(policies, event()).rows}
+        assert set(RULES.list_rules(policies.policies[0])) <= shown

@@ -1,15 +1,18 @@
 """A policy against truth, held against a plain count over the same events."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moderation.errors import ConfigurationError
-from moderation.events import Status, Surface, Verdict
-from moderation.policy import EffectivePolicy, PolicySet, load
-from moderation.policy.tools.backtest import SAFE_BLOCKED, UNSAFE_ALLOWED, backtest
+from moderation.events import ScoredEvent, Status, Surface, Verdict
+from moderation.policy import PolicySet, load
+from moderation.policy.engine.rules.registry import RULES
+from moderation.policy.tools.backtest import SAFE_BLOCKED, UNSAFE_ALLOWED, Backtest, backtest
 from moderation.policy.tools.heaviest import Weight
-from moderation.policy.tools.outcomes import Outcome, source_of
+from moderation.policy.tools.outcomes import Outcome, find_source
 from moderation.policy.tools.proportions import Share
 from moderation.policy.tools.truth_table import Truth, Truths, read_truths
 from tests.catalogue import CATALOGUE
@@ -17,10 +20,14 @@ from tests.policy.making import NOW, event
 from tests.policy_tools.recordings import recording
 
 
-def policy(client: str = "acme") -> EffectivePolicy:
-    found = load(Path("policies")).policy(client)
-    assert found
-    return found
+def run_backtest(
+    events: Iterable[ScoredEvent], known: Truths, policies: PolicySet | None = None, **options: Any
+) -> Backtest:
+    """Of the policy of acme."""
+    policies = policies or load(Path("policies"))
+    policy = policies.policy("acme")
+    assert policy
+    return backtest(policies, policy, events, known, NOW, **options)
 
 
 def counted(outcome: Outcome) -> dict[tuple[str, str], int]:
@@ -29,9 +36,11 @@ def counted(outcome: Outcome) -> dict[tuple[str, str], int]:
 
 def test_decisions_are_counted_against_truth_as_a_plain_loop_counts_them(folder: Path) -> None:
     events, known = recording()[0], read_truths(Path("labels.csv"), CATALOGUE)
-    result = backtest(policy(), events, known, NOW)
-    plain = Outcome()
-    for each, (decision,) in zip(events, PolicySet((policy(),)).decide(events, NOW), strict=True):
+    acme = load(Path("policies")).policy("acme")
+    assert acme
+    result = run_backtest(events, known)
+    plain, alone = Outcome(), PolicySet((acme,))
+    for each, (decision,) in zip(events, alone.decide(events, NOW), strict=True):
         plain.add(decision.verdict, known.by_key[each.event_id].unsafe)
     assert {key: w.events for key, w in result.outcome.weights.items()} == {
         key: w.events for key, w in plain.weights.items()
@@ -58,30 +67,30 @@ def test_the_shares_are_of_what_they_say() -> None:
 
 def test_an_event_that_names_other_clients_is_put_to_the_policy_all_the_same(folder: Path) -> None:
     known = Truths("event_id", {"e": Truth({"adult": True})})
-    result = backtest(policy(), [event("e", {"adult": 0.99}, clients=("zeta",))], known, NOW)
+    result = run_backtest([event("e", {"adult": 0.99}, clients=("zeta",))], known)
     assert counted(result.outcome) == {("block", "unsafe"): 1}
 
 
 def test_a_false_top_label_makes_its_sub_labels_false_and_a_true_one_says_nothing_of_them(folder: Path) -> None:
     known = Truths("event_id", {"a": Truth({"violence": False}), "b": Truth({"violence": True})})
     events = [event("a", {"violence.weapon": 0.3}), event("b", {"violence.weapon": 0.8})]
-    counts = backtest(policy(), events, known, NOW).labels["violence.weapon"]
+    counts = run_backtest(events, known).labels["violence.weapon"]
     assert (counts.without.sum(), counts.with_label.sum(), counts.everything.sum()) == (1, 0, 2)
 
 
 def test_a_label_with_one_kind_of_truth_only_has_no_curve(folder: Path) -> None:
     known = Truths("event_id", {"a": Truth({"adult": True})})
-    assert backtest(policy(), [event("a", {"adult": 0.9})], known, NOW).known_labels == []
+    assert run_backtest([event("a", {"adult": 0.9})], known).known_labels == []
 
 
 def test_no_match_at_all_is_an_error_that_says_so(folder: Path) -> None:
     with pytest.raises(ConfigurationError, match="none of 1 events has its event_id among 1 labelled images"):
-        backtest(policy(), [event("a")], Truths("event_id", {"b": Truth({})}), NOW)
+        run_backtest([event("a")], Truths("event_id", {"b": Truth({})}))
 
 
 def test_the_curve_stands_on_the_grid_and_on_the_thresholds_of_today(folder: Path) -> None:
     cuts = {"adult": {"review": 0.123, "block": float("inf")}}
-    result = backtest(policy(), recording()[0], read_truths(Path("labels.csv"), CATALOGUE), NOW, cuts=cuts)
+    result = run_backtest(recording()[0], read_truths(Path("labels.csv"), CATALOGUE), cuts=cuts)
     thresholds = [point.threshold for point in result.curve("adult")]
     assert thresholds == sorted(thresholds)
     assert {0.05, 0.123, 0.95} <= set(thresholds)
@@ -89,7 +98,7 @@ def test_the_curve_stands_on_the_grid_and_on_the_thresholds_of_today(folder: Pat
 
 
 def test_suggestions_come_from_the_images_without_the_label(folder: Path) -> None:
-    result = backtest(policy(), recording()[0], read_truths(Path("labels.csv"), CATALOGUE), NOW, promises=(0.05,))
+    result = run_backtest(recording()[0], read_truths(Path("labels.csv"), CATALOGUE), promises=(0.05,))
     (suggestion,) = result.suggestions("violence")
     assert suggestion.seen and suggestion.proven
     assert suggestion.seen.safe_hit.value is not None
@@ -99,7 +108,7 @@ def test_suggestions_come_from_the_images_without_the_label(folder: Path) -> Non
 
 def test_surfaces_are_decided_each_by_its_own_thresholds(folder: Path) -> None:
     known = Truths("event_id", {"e": Truth({}, Verdict.BLOCK)})
-    result = backtest(policy(), [event("e", {"violence": 0.99}, surface=Surface.PAGE)], known, NOW)
+    result = run_backtest([event("e", {"violence": 0.99}, surface=Surface.PAGE)], known)
     assert "thresholds.page.violence.block" in result.rules
 
 
@@ -113,11 +122,9 @@ rules:
 """
 
 
-def listed(tmp_path: Path) -> EffectivePolicy:
+def listed(tmp_path: Path) -> PolicySet:
     (tmp_path / "acme.yaml").write_text(LISTED, "utf-8")
-    found = load(tmp_path).policy("acme")
-    assert found
-    return found
+    return load(tmp_path)
 
 
 def test_lists_are_kept_apart_from_scores(tmp_path: Path) -> None:
@@ -131,7 +138,7 @@ def test_lists_are_kept_apart_from_scores(tmp_path: Path) -> None:
         event("broken", status=Status.FETCH_FAILED),
     ]
     known = Truths("event_id", {each.event_id: Truth({"adult": "scored" in each.event_id}) for each in events})
-    result = backtest(listed(tmp_path), events, known, NOW)
+    result = run_backtest(events, known, listed(tmp_path))
     assert {name: counted(each) for name, each in result.by_source.items() if each.whole.events} == {
         "lists": {("block", "safe"): 2, ("allow", "safe"): 1},
         "scores": {("block", "unsafe"): 1},
@@ -163,7 +170,7 @@ def test_lists_are_kept_apart_from_scores(tmp_path: Path) -> None:
     ],
 )
 def test_what_decides_is_known_by_the_rules_name(rule: str | None, source: str) -> None:
-    assert source_of(rule) == source
+    assert find_source(rule, RULES) == source
 
 
 def test_mistakes_are_kept_by_creative_and_the_heaviest_shown_first(tmp_path: Path) -> None:
@@ -175,7 +182,7 @@ def test_mistakes_are_kept_by_creative_and_the_heaviest_shown_first(tmp_path: Pa
     ]
     unsafe = {"missed", "right"}
     known = Truths("event_id", {each.event_id: Truth({"adult": each.event_id in unsafe}) for each in events})
-    wrong = backtest(listed(tmp_path), events, known, NOW).wrong
+    wrong = run_backtest(events, known, listed(tmp_path)).wrong
     blocked, allowed = (wrong[kind].ranked() for kind in (SAFE_BLOCKED, UNSAFE_ALLOWED))
     assert [(each.shown.crid, each.weight.events, each.weight.impressions) for each in blocked] == [
         ("heavy", 1, 100),

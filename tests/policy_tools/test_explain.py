@@ -11,9 +11,10 @@ from tests.policy.making import NOW, event
 
 
 def explained(scores: dict[str, float] | None = None, **fields: object) -> Explanation:
-    policy = load(Path("policies")).policy("acme")
+    policies = load(Path("policies"))
+    policy = policies.policy("acme")
     assert policy
-    return explain(policy, event("e", scores, **fields), NOW)
+    return explain(policies, policy, event("e", scores, **fields), NOW)
 
 
 def test_every_rule_in_force_is_looked_at_once(folder: Path) -> None:
@@ -65,7 +66,6 @@ def test_what_was_not_examined_has_no_margins(folder: Path) -> None:
 
 def test_the_event_is_put_to_the_policy_whoever_it_names(folder: Path) -> None:
     found = explained(clients=("somebody-else",))
-    assert found.decision
     assert found.decision.client == "acme"
 
 

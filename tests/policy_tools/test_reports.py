@@ -58,7 +58,7 @@ def reports(folder: Path) -> dict[str, str]:
     events = recording()[0]
     found = difference(Cut(0.8), Cut(0.4), [each for each in events if image_scores(each)], NOW)
     cuts = {"adult": {"review": 0.4, "block": 0.7}, "violence": {"block": float("inf")}}
-    tested = backtest(policy, events, read_truths(Path("labels.csv"), CATALOGUE), NOW, cuts=cuts)
+    tested = backtest(policies, policy, events, read_truths(Path("labels.csv"), CATALOGUE), NOW, cuts=cuts)
     return {
         "diff": diff_html(found, "policies", "candidate.yaml", "scores.jsonl.gz", NOW),
         "backtest": backtest_html(tested, "scores.jsonl.gz", "labels.csv", NOW),

@@ -90,12 +90,12 @@ class EventWording:
         self._id_prefix = hashlib.sha1(
             DECISION_NAMESPACE.bytes + f"{event.event_id}\x1f".encode(), usedforsecurity=False
         )
-        self._told: dict[tuple[Any, ...], _Told] = {}
+        self._wordings: dict[tuple[Any, ...], _JudgementWording] = {}
 
     def decision(self, policy: PolicyWording, judged: Judged) -> Decision:
         """The decision as a model. Its parts were validated before, so it is not validated again."""
         verdict, reasons, sampled = judged.judgement
-        event, told = self._event, self._tell(judged.judgement)
+        event, wording = self._event, self._word_judgement(judged.judgement)
         values = {
             "schema_version": SCHEMA_VERSION,
             "decision_id": uuid.UUID(bytes=self._decision_id(judged.client, policy.hash)),
@@ -107,8 +107,8 @@ class EventWording:
             "status": event.status,
             "policy": policy.stamp,
             **self._shared,
-            "statement": _statement(verdict, reasons, policy.name, told.facts, event),
-            "adtech": told.adtech,
+            "statement": _statement(verdict, reasons, policy.name, wording.facts, event),
+            "adtech": wording.adtech,
             "redecision": self._redecision,
             "shadow": policy.shadow,
             "audit_sample": sampled,
@@ -121,19 +121,19 @@ class EventWording:
     def encoded(self, policy: PolicyWording, judged: Judged) -> Encoded:
         """The same decision as JSON, byte for byte what `Decision.model_dump_json` writes."""
         verdict, reasons, _ = judged.judgement
-        told = self._tell(judged.judgement)
+        wording = self._word_judgement(judged.judgement)
         identity = _dashed(self._decision_id(judged.client, policy.hash))
-        statement = _statement(verdict, reasons, policy.name, told.facts, self._event)
+        statement = _statement(verdict, reasons, policy.name, wording.facts, self._event)
         pieces = (
             _HEAD,
             identity.encode(),
             self._event_json,
             policy.client_json or to_json(judged.client),
-            told.verdict_json,
+            wording.verdict_json,
             policy.stamp_json,
             self._facts_json,
             _NULL if statement is None else to_json(statement),
-            told.tails[policy.shadow],
+            wording.tails[policy.shadow],
         )
         return Encoded(verdict, policy.shadow, judged.client, policy.stamp is not None, identity, b"".join(pieces))
 
@@ -146,16 +146,16 @@ class EventWording:
         number[8] = number[8] & 0x3F | 0x80
         return bytes(number)
 
-    def _tell(self, judgement: Judgement) -> "_Told":
+    def _word_judgement(self, judgement: Judgement) -> "_JudgementWording":
         """Clients on one tier get the same reasons: what follows from them is worked out once."""
         verdict, reasons, sampled = judgement
         key = (verdict, sampled, *map(id, reasons))
-        told = self._told.get(key)
-        if told is None:
-            self._told[key] = told = self._retell(verdict, reasons, sampled)
-        return told
+        wording = self._wordings.get(key)
+        if wording is None:
+            self._wordings[key] = wording = self._write_judgement(verdict, reasons, sampled)
+        return wording
 
-    def _retell(self, verdict: Verdict, reasons: tuple[Reason, ...], sampled: bool) -> "_Told":
+    def _write_judgement(self, verdict: Verdict, reasons: tuple[Reason, ...], sampled: bool) -> "_JudgementWording":
         event = self._event
         adtech = terms(
             verdict,
@@ -167,7 +167,7 @@ class EventWording:
             audit_sample=sampled,
             name_family=self._name_family,
         )
-        return _Told(
+        return _JudgementWording(
             reasons=reasons,
             facts="; ".join(_fact(reason) for reason in reasons if reason.verdict is not Verdict.ALLOW),
             adtech=adtech,
@@ -209,7 +209,7 @@ class EventWording:
         return b"," + to_json(times)[1:]
 
 
-class _Told(NamedTuple):
+class _JudgementWording(NamedTuple):
     """What follows from a verdict and its reasons; holds the reasons, so that their ids stay theirs."""
 
     reasons: tuple[Reason, ...]

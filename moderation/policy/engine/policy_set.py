@@ -84,6 +84,26 @@ class PolicySet:
             for words, pairs in self._judged(events, now, redecision)
         ]
 
+    def address(self, policy: EffectivePolicy, event: ScoredEvent, now: datetime) -> Facts:
+        """The event as one policy of this set judges it.
+
+        An event that the policy does not decide is taken as if it named the policy's client and campaign.
+        """
+        facts = Facts(event, now, self.labels, self._concerned.with_campaigns)
+        rows, _ = self._concerned.by_event(event, facts.normal)
+        if self._rows[policy] in rows:
+            return facts
+        changes: dict[str, object] = {"clients": (policy.client,)}
+        if policy.campaign:
+            changes["context"] = event.context.model_copy(update={"campaign": policy.campaign})
+        return Facts(event.model_copy(update=changes), now, self.labels, self._concerned.with_campaigns)
+
+    def decide_by(self, policy: EffectivePolicy, facts: Facts) -> Decision:
+        """The decision of one policy of this set on an event that was addressed to it: the one `decide` makes."""
+        row = self._rows[policy]
+        judged = Judged(row, policy.client, judge(policy, facts, self._kinds[row]))
+        return EventWording(facts, name_family=self.rules.name_family).decision(self._wording[row], judged)
+
     def _judged(
         self, events: Sequence[ScoredEvent], now: datetime, redecision: bool
     ) -> Iterator[tuple[EventWording, Iterator[Judged]]]:
@@ -105,6 +125,10 @@ class PolicySet:
 
     def _words(self, row: int) -> PolicyWording:
         return self._wording[row] if row >= 0 else NOBODY
+
+    @cached_property
+    def _rows(self) -> dict[EffectivePolicy, int]:
+        return {policy: row for row, policy in enumerate(self.policies)}
 
     @cached_property
     def _clients_of_rows(self) -> tuple[str, ...]:

@@ -8,14 +8,21 @@ from typing import Any, Final
 
 from moderation.errors import ConfigurationError
 from moderation.events import Decision, ScoredEvent, Status, Verdict
-from moderation.evidence.joining import join_scores
 from moderation.labels import top_label
 from moderation.policy.compile.effective import EffectivePolicy
-from moderation.policy.engine.policy_set import PolicySet, find_decision
+from moderation.policy.engine.policy_set import PolicySet
+from moderation.policy.engine.rules.kind import Group
+from moderation.policy.engine.rules.registry import RuleRegistry
 from moderation.policy.tools.heaviest import Heaviest, Weight
-from moderation.policy.tools.outcomes import SOURCES, Outcome, source_of, truth_word, verdict_of_scores
+from moderation.policy.tools.outcomes import (
+    NOTHING_FIRED,
+    SOURCES,
+    Outcome,
+    find_source,
+    find_verdict_of_scores,
+    truth_word,
+)
 from moderation.policy.tools.proportions import Point, ScoreCounts
-from moderation.policy.tools.recorded import batches
 from moderation.policy.tools.showcase import Shown, creative_of, show
 from moderation.policy.tools.truth_table import Truth, Truths
 
@@ -146,7 +153,8 @@ def point_json(point: Point | None) -> dict[str, Any] | None:
     return {"threshold": point.threshold, **{name: getattr(point, name).as_json() for name in shares}}
 
 
-def backtest(
+def backtest(  # noqa: PLR0913 - policies, recordings and what to compare them with
+    policies: PolicySet,
     policy: EffectivePolicy,
     events: Iterable[ScoredEvent],
     truths: Truths,
@@ -155,12 +163,11 @@ def backtest(
     cuts: Mapping[str, Mapping[str, float]] | None = None,
     promises: Sequence[float] = PROMISES,
 ) -> Backtest:
-    """Decide recorded events by one policy, whichever clients they name, and hold the decisions against the truth.
+    """Decide recorded events by one policy of a set, whichever clients they name, and compare with the truth.
 
     cuts: the policy's thresholds today, label → {review, block}, to be marked in tables and plots.
     Raises ConfigurationError where no event has a known truth.
     """
-    policies = PolicySet((policy,))
     result = Backtest(
         policy.key,
         policy.labels.names,
@@ -169,28 +176,19 @@ def backtest(
         cuts=cuts or {},
         promises=promises,
     )
-    for batch in batches(put_to(policy, event) for event in events):
-        for event, decisions in zip(batch, policies.decide(batch, now), strict=True):
-            truth = truths.of(event)
-            result.events += 1
-            result.matched += truth is not None
-            result.without_impressions += event.context.impressions is None
-            _count_scores(result, join_scores(policy.labels, event.evidence).scores, truth)
-            if decision := find_decision(decisions, policy):
-                _count_decision(result, event, decision, truth)
+    for each in events:
+        facts = policies.address(policy, each, now)
+        truth = truths.of(each)
+        result.events += 1
+        result.matched += truth is not None
+        result.without_impressions += each.context.impressions is None
+        _count_scores(result, facts.scores, truth)
+        _count_decision(result, facts.event, policies.decide_by(policy, facts), truth, policies.rules)
     if not result.matched:
         raise ConfigurationError(
             f"none of {result.events:,} events has its {truths.key} among {result.truths:,} labelled images"
         )
     return result
-
-
-def put_to(policy: EffectivePolicy, event: ScoredEvent) -> ScoredEvent:
-    """The event as if it named this client and campaign."""
-    changes: dict[str, object] = {"clients": (policy.client,)}
-    if policy.campaign:
-        changes["context"] = event.context.model_copy(update={"campaign": policy.campaign})
-    return event.model_copy(update=changes)
 
 
 def _count_scores(result: Backtest, scores: Mapping[str, float], truth: Truth | None) -> None:
@@ -203,23 +201,25 @@ def _count_scores(result: Backtest, scores: Mapping[str, float], truth: Truth | 
         result.labels[label].add(score, known)
 
 
-def _count_decision(result: Backtest, event: ScoredEvent, decision: Decision, truth: Truth | None) -> None:
+def _count_decision(
+    result: Backtest, event: ScoredEvent, decision: Decision, truth: Truth | None, rules: RuleRegistry
+) -> None:
     unsafe, impressions = truth.unsafe if truth else None, event.context.impressions
-    rule = decision.reasons[0].rule if decision.reasons else None
+    source = find_source(decision.reasons[0].rule if decision.reasons else None, rules)
     result.outcome.add(decision.verdict, unsafe, impressions)
-    result.by_source[source_of(rule)].add(decision.verdict, unsafe, impressions)
+    result.by_source[source].add(decision.verdict, unsafe, impressions)
     if event.status is Status.OK:
-        result.by_scores.add(verdict_of_scores(decision), unsafe, impressions)
+        result.by_scores.add(find_verdict_of_scores(decision, rules), unsafe, impressions)
     for reason in decision.reasons:
         result.rules.setdefault(reason.rule, Counter())[truth_word(unsafe)] += 1
-    if kind := _wrong_kind(decision.verdict, unsafe, source_of(rule)):
+    if kind := _find_mistake(decision.verdict, unsafe, source):
         wrong = result.wrong[kind].get(creative_of(event), lambda: _mistaken(event, decision, truth))
         wrong.weight.add(impressions)
 
 
-def _wrong_kind(verdict: Verdict, unsafe: bool | None, source: str) -> str | None:
+def _find_mistake(verdict: Verdict, unsafe: bool | None, source: str) -> str | None:
     """Which mistake a decision is, if it is one: the model's, or of what a person wrote down."""
-    is_written = source in {"lists", "rules", "political"}
+    is_written = source != NOTHING_FIRED and Group(source).is_written
     if verdict is Verdict.BLOCK and unsafe is False:
         return SAFE_LISTED if is_written else SAFE_BLOCKED
     if verdict is Verdict.ALLOW and unsafe is True:

@@ -8,11 +8,8 @@ from typing import Any
 from moderation.events import Decision, Reason, ScoredEvent
 from moderation.evidence.joining import Origin
 from moderation.policy.compile.effective import EffectivePolicy
-from moderation.policy.engine.facts import Facts
-from moderation.policy.engine.policy_set import PolicySet, find_decision
+from moderation.policy.engine.policy_set import PolicySet
 from moderation.policy.engine.rules.kind import RuleRow, find_origin
-from moderation.policy.engine.rules.registry import RULES, RuleRegistry
-from moderation.policy.tools.backtest import put_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +18,7 @@ class Explanation:
 
     event: ScoredEvent
     policy: EffectivePolicy
-    decision: Decision | None
+    decision: Decision
     rows: tuple[RuleRow, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -29,29 +26,27 @@ class Explanation:
             "event_id": self.event.event_id,
             "policy": self.policy.key,
             "policy_hash": self.policy.hash,
-            "verdict": self.decision.verdict.value if self.decision else None,
-            "decision": self.decision.model_dump(mode="json") if self.decision else None,
+            "verdict": self.decision.verdict.value,
+            "decision": self.decision.model_dump(mode="json"),
             "rules": [row.as_json() for row in self.rows],
         }
 
 
-def explain(policy: EffectivePolicy, event: ScoredEvent, now: datetime, rules: RuleRegistry = RULES) -> Explanation:
-    """Decide the event by this policy, whichever clients it names, and lay every rule beside the decision."""
-    asked = put_to(policy, event)
-    decisions = PolicySet((policy,), rules).decide([asked], now)[0]
-    decision = find_decision(decisions, policy)
-    described = list(rules.describe(policy, Facts(asked, now, policy.labels)))
+def explain(policies: PolicySet, policy: EffectivePolicy, event: ScoredEvent, now: datetime) -> Explanation:
+    """Decide the event by one policy of a set, whichever clients it names, and lay every rule beside the decision."""
+    facts = policies.address(policy, event, now)
+    decision = policies.decide_by(policy, facts)
+    described = list(policies.rules.describe(policy, facts))
     rows = sorted(_merge(policy, decision, described), key=_by_interest)
-    return Explanation(asked, policy, decision, tuple(rows))
+    return Explanation(facts.event, policy, decision, tuple(rows))
 
 
-def _merge(policy: EffectivePolicy, decision: Decision | None, described: Sequence[RuleRow]) -> Iterator[RuleRow]:
+def _merge(policy: EffectivePolicy, decision: Decision, described: Sequence[RuleRow]) -> Iterator[RuleRow]:
     """What fired, as the decision says it, and the rules that did not."""
-    reasons = decision.reasons if decision else ()
-    fired = {reason.rule for reason in reasons}
+    fired = {reason.rule for reason in decision.reasons}
     yield from (row for row in described if row.rule not in fired)
     origins = {row.rule: row.origin for row in described}
-    for reason in reasons:
+    for reason in decision.reasons:
         yield _show_reason(reason, origins.get(reason.rule) or find_origin(policy, reason.rule))
 
 

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from moderation.events import Decision, Reason, Verdict
-from moderation.policy.engine.rules.kind import SEVERITY
+from moderation.events import Decision, Verdict
+from moderation.policy.engine.rules.kind import SEVERITY, Group
+from moderation.policy.engine.rules.registry import RuleRegistry
 from moderation.policy.tools.heaviest import Weight, total
 from moderation.policy.tools.proportions import Share
 
 VERDICTS: Final = tuple(verdict.value for verdict in Verdict)
 TRUTHS: Final = ("unsafe", "safe", "unknown")
-SOURCES: Final = ("lists", "rules", "political", "scores", "guards", "nothing fired")
-"""Kinds of deciding rules, from a person's entries to a model's scores."""
+NOTHING_FIRED: Final = "nothing fired"
+SOURCES: Final = (*(group.value for group in Group), NOTHING_FIRED)
+"""What decides: the groups of rules, or no rule."""
 
 
 @dataclass(slots=True)
@@ -99,22 +101,12 @@ def truth_word(unsafe: bool | None) -> str:
     return {True: "unsafe", False: "safe", None: "unknown"}[unsafe]
 
 
-def source_of(rule: str | None) -> str:
-    """Whether a list, a rule, the political section, a score or a guard decides, by the rule's stable name."""
-    if rule is None:
-        return "nothing fired"
-    head = rule.partition(".")[0]
-    if head in {"lists", "rules", "political"}:
-        return head
-    return "scores" if is_score_rule(rule) else "guards"
+def find_source(rule: str | None, rules: RuleRegistry) -> str:
+    """What decides: the group of the deciding rule, or `nothing fired`."""
+    return NOTHING_FIRED if rule is None else rules.find_group(rule).value
 
 
-def is_score_rule(rule: str) -> bool:
-    """A threshold at any surface or market, or uncertainty."""
-    return rule == "on_uncertain" or "thresholds" in rule.split(".")[:3]
-
-
-def verdict_of_scores(decision: Decision) -> Verdict:
+def find_verdict_of_scores(decision: Decision, rules: RuleRegistry) -> Verdict:
     """The verdict by thresholds and uncertainty alone, without lists, rules and allowances."""
-    said: list[Reason] = [reason for reason in decision.reasons if is_score_rule(reason.rule)]
-    return max((reason.verdict for reason in said), key=SEVERITY.__getitem__, default=Verdict.ALLOW)
+    by_scores = (reason.verdict for reason in decision.reasons if rules.find_group(reason.rule) is Group.SCORES)
+    return max(by_scores, key=SEVERITY.__getitem__, default=Verdict.ALLOW)

@@ -6,7 +6,7 @@ from moderation.events import Reason, Verdict
 from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.facts import Facts
 from moderation.policy.engine.rules.doubts import give_doubt
-from moderation.policy.engine.rules.kind import Allowance, RuleKind, RuleRow, find_origin
+from moderation.policy.engine.rules.kind import Allowance, Group, RuleKind, RuleRow, find_origin
 from moderation.policy.language.expressions import Expression, ExpressionError
 from moderation.policy.language.schema import Rule
 
@@ -44,6 +44,10 @@ class CelRules(RuleKind):
             detail = "not asked: no scores" if unasked else rule.when
             path = f"rules.{name}"
             yield RuleRow(path, rule.verdict, detail=detail, origin=find_origin(policy, path))
+
+    def find_group(self, rule: str) -> Group:
+        """An expression that erred, or that needed what cannot be compared, is a guard."""
+        return Group.RULES if rule.startswith("rules.") else Group.GUARDS
 
     def grant(self, reason: Reason) -> Allowance | None:  # noqa: ARG002
         return Allowance.TRUST

@@ -14,7 +14,7 @@ from moderation.policy.compile.effective import EffectivePolicy, political_thres
 from moderation.policy.engine.arrays import PolicyArrays
 from moderation.policy.engine.facts import Facts
 from moderation.policy.engine.routing import RESTRICTS
-from moderation.policy.engine.rules.kind import SEVERITY, Prefilter, RuleKind
+from moderation.policy.engine.rules.kind import SEVERITY, Group, Prefilter, RuleKind
 from moderation.policy.engine.rules.politics import find_answer
 from moderation.policy.language.schema import Political
 
@@ -23,6 +23,7 @@ class Doubts(RuleKind):
     """A field of the event was sent and has no normal form. Nothing lifts the review."""
 
     prefixes = ("incomparable",)
+    group = Group.GUARDS
 
     def list_rules(self, policy: EffectivePolicy) -> Iterable[str]:  # noqa: ARG002
         return ()

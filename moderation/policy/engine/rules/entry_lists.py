@@ -12,7 +12,7 @@ from moderation.policy.engine.arrays import Mask, PolicyArrays
 from moderation.policy.engine.batch import Batch
 from moderation.policy.engine.facts import Facts
 from moderation.policy.engine.list_index import EntryIndex, HashIndex, match_entries, match_hash
-from moderation.policy.engine.rules.kind import Allowance, Prefilter, RuleKind, RuleRow, find_origin
+from moderation.policy.engine.rules.kind import Allowance, Group, Prefilter, RuleKind, RuleRow, find_origin
 
 _SEEN_RULE: Final = "lists.allow.content_sha256"
 
@@ -21,6 +21,7 @@ class _ListKind(RuleKind):
     """The index looks an event up once for all policies; without it a policy searches its own lists."""
 
     prefixes = ("lists",)
+    group = Group.LISTS
     index: type[EntryIndex | HashIndex]
     match: Callable[[NamedList, Facts], str | None]
 

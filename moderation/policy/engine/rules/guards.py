@@ -10,13 +10,15 @@ from moderation.policy.compile.effective import EffectivePolicy
 from moderation.policy.engine.arrays import Mask, PolicyArrays
 from moderation.policy.engine.batch import Batch
 from moderation.policy.engine.facts import Facts
-from moderation.policy.engine.rules.kind import Prefilter, RuleKind, RuleRow, find_origin
+from moderation.policy.engine.rules.kind import Group, Prefilter, RuleKind, RuleRow, find_origin
 
 _DAY_S = 86_400.0
 
 
 class _Guard(RuleKind):
     """Every policy has them, written or not, so they do not count in the coverage of its cases."""
+
+    group = Group.GUARDS
 
     def list_rules(self, policy: EffectivePolicy) -> Iterable[str]:  # noqa: ARG002
         return ()

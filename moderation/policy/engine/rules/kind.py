@@ -26,6 +26,21 @@ class Allowance(StrEnum):
     """Political advertising that was declared: lifts reviews by political scores."""
 
 
+class Group(StrEnum):
+    """What reports add up by: from a person's entries to a model's scores."""
+
+    LISTS = "lists"
+    RULES = "rules"
+    POLITICAL = "political"
+    SCORES = "scores"
+    GUARDS = "guards"
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a person decided the answer rather than a model or a guard."""
+        return self in {Group.LISTS, Group.RULES, Group.POLITICAL}
+
+
 SEVERITY: Final = {Verdict.ALLOW: 0, Verdict.REVIEW: 1, Verdict.BLOCK: 2}
 NO_ALLOWANCE: Final[frozenset[Allowance]] = frozenset()
 
@@ -81,6 +96,8 @@ class RuleKind(ABC):
     """The first words of its rules' names, e.g. `political.blackouts`."""
     family: ClassVar[str | None] = None
     """The row of `adtech_data/rules.tsv` for its rules; None where its prefixes have rows themselves."""
+    group: ClassVar[Group] = Group.RULES
+    """The row of a backtest in which its decisions count."""
     only_where_allowed: ClassVar[bool] = False
     """It fires only where all other rules together would allow, and then decides."""
 
@@ -112,6 +129,10 @@ class RuleKind(ABC):
     def describe(self, policy: EffectivePolicy, facts: Facts) -> Iterable[RuleRow]:  # noqa: ARG002
         """Every rule that could have fired on this event, as it reads where it did not."""
         return [RuleRow(rule, None, origin=find_origin(policy, rule)) for rule in self.list_rules(policy)]
+
+    def find_group(self, rule: str) -> Group:  # noqa: ARG002
+        """The group of one of its rules."""
+        return self.group
 
     def grant(self, reason: Reason) -> Allowance | None:  # noqa: ARG002
         """What one of its reasons that answers allow may lift."""

@@ -11,7 +11,15 @@ from moderation.policy.compile.effective import EffectivePolicy, political_thres
 from moderation.policy.engine.arrays import Mask, PolicyArrays
 from moderation.policy.engine.batch import Batch
 from moderation.policy.engine.facts import Facts
-from moderation.policy.engine.rules.kind import SEVERITY, Allowance, Prefilter, RuleKind, RuleRow, find_origin
+from moderation.policy.engine.rules.kind import (
+    SEVERITY,
+    Allowance,
+    Group,
+    Prefilter,
+    RuleKind,
+    RuleRow,
+    find_origin,
+)
 from moderation.policy.language.schema import NEVER, Blackout, Political
 
 Kind = Literal["declared", "undeclared"]
@@ -46,6 +54,8 @@ def _measure(political: Political, facts: Facts) -> _Measured:
 
 
 class _PoliticalKind(RuleKind):
+    group = Group.POLITICAL
+
     def is_in_force(self, policy: EffectivePolicy) -> bool:
         return policy.settings.political is not None
 
@@ -162,8 +172,8 @@ class PoliticalAnswers(_PoliticalKind):
 
 def _give_reason(kind: Kind, answer: Verdict, detail: str, passing: str | None, measured: _Measured) -> Reason:
     rule = f"political.{kind}"
-    told = detail + measured.origin
-    return Reason(rule=rule, verdict=answer, would_pass=passing, detail=told, **measured.as_reason())
+    with_origin = detail + measured.origin
+    return Reason(rule=rule, verdict=answer, would_pass=passing, detail=with_origin, **measured.as_reason())
 
 
 def _say_what_passes(political: Political, facts: Facts, measured: _Measured, answer: Verdict) -> str:

@@ -18,7 +18,7 @@ from moderation.policy.engine.rules.cel_rules import CelRules
 from moderation.policy.engine.rules.doubts import Doubts
 from moderation.policy.engine.rules.entry_lists import EntryLists, PerceptualHashes
 from moderation.policy.engine.rules.guards import FailedSources, MissingLabels, NotExamined, PolicyDates, ScoreAge
-from moderation.policy.engine.rules.kind import Prefilter, RuleKind, RuleRow
+from moderation.policy.engine.rules.kind import Group, Prefilter, RuleKind, RuleRow
 from moderation.policy.engine.rules.politics import Blackouts, PoliticalAnswers
 from moderation.policy.engine.rules.sampling import AuditReview
 from moderation.policy.engine.rules.scores import Thresholds, Uncertainty
@@ -64,12 +64,23 @@ class RuleRegistry:
 
     def name_family(self, rule: str) -> str:
         """The name under which the ad-tech table knows a rule."""
-        families = (family for prefix, family in self._families.items() if f"{rule}.".startswith(f"{prefix}."))
-        return next(families, rule)
+        kind = self._find_kind(rule)
+        return kind.family or rule if kind else rule
+
+    def find_group(self, rule: str) -> Group:
+        """The group in which reports count a rule. A rule of no kind, as `unknown_client`, is a guard."""
+        kind = self._find_kind(rule)
+        return kind.find_group(rule) if kind else Group.GUARDS
+
+    def _find_kind(self, rule: str) -> RuleKind | None:
+        """The kind with the longest prefix of a rule's name."""
+        own = [prefix for prefix in self._owners if f"{rule}.".startswith(f"{prefix}.")]
+        return self._owners[max(own, key=len)] if own else None
 
     @cached_property
-    def _families(self) -> dict[str, str]:
-        return {prefix: kind.family for kind in self.kinds if kind.family for prefix in kind.prefixes}
+    def _owners(self) -> dict[str, RuleKind]:
+        """By prefix, the first kind that has it."""
+        return {prefix: kind for kind in reversed(self.kinds) for prefix in kind.prefixes}
 
 
 RULES: Final = RuleRegistry(

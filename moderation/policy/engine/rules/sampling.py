@@ -10,7 +10,7 @@ from moderation.policy.engine.arrays import Mask, PolicyArrays
 from moderation.policy.engine.audit import AuditSample, is_drawn
 from moderation.policy.engine.batch import Batch
 from moderation.policy.engine.facts import Facts
-from moderation.policy.engine.rules.kind import Prefilter, RuleKind, RuleRow, find_origin
+from moderation.policy.engine.rules.kind import Group, Prefilter, RuleKind, RuleRow, find_origin
 
 
 class AuditReview(RuleKind):
@@ -20,6 +20,7 @@ class AuditReview(RuleKind):
     """
 
     prefixes = ("audit",)
+    group = Group.GUARDS
     only_where_allowed = True
 
     def is_in_force(self, policy: EffectivePolicy) -> bool:

@@ -14,6 +14,7 @@ from moderation.policy.engine.facts import Facts
 from moderation.policy.engine.rules.kind import (
     NO_ALLOWANCE,
     Allowance,
+    Group,
     Prefilter,
     RuleKind,
     RuleRow,
@@ -33,6 +34,7 @@ class Thresholds(RuleKind):
     """A label's score is at or above its threshold on this surface and in this country."""
 
     prefixes = ("thresholds", "markets")
+    group = Group.SCORES
 
     def list_rules(self, policy: EffectivePolicy) -> Iterator[str]:
         surfaces = policy.settings.applies_to.surfaces or tuple(Surface)
@@ -90,6 +92,7 @@ class Uncertainty(RuleKind):
     """The image is unlike what the model was trained on, or the model did not say how unlike."""
 
     prefixes = ("on_uncertain",)
+    group = Group.SCORES
 
     def is_in_force(self, policy: EffectivePolicy) -> bool:
         return policy.settings.uncertainty not in {None, NEVER}
