@@ -232,7 +232,8 @@ def effective(
     print_json({"policy": asked.key, "version": asked.version, "hash": asked.hash, "values": values})
 
 
-TierOption = Annotated[str | None, typer.Option(help="Another tier for this label.")]
+TierOption = Annotated[str | None, typer.Option(hidden=True)]
+"""The older spelling of `--tier LABEL=TIER` for a label of the shipped catalogue."""
 
 
 @policy.command()
@@ -240,7 +241,12 @@ def new(  # noqa: PLR0913 - one for each option
     client: Annotated[str, typer.Argument(help="Name of the client, or client/campaign.")],
     *,
     tier: Annotated[
-        str | None, typer.Option(help="Mildest risk kept away: floor, high, medium (default) or low (strictest).")
+        list[str] | None,
+        typer.Option(
+            metavar="[LABEL=]TIER",
+            help="Mildest risk kept away: floor, high, medium (default) or low (strictest); for one label of the "
+            "catalogue with LABEL=. May repeat.",
+        ),
     ] = None,
     violence: TierOption = None,
     adult: TierOption = None,
@@ -267,18 +273,24 @@ def new(  # noqa: PLR0913 - one for each option
     from stream.cli import policy_inputs as given
     from stream.cli.policy_inputs import VERDICTS
 
+    labels, campaign = labels_of(catalogue), "/" in client
+    default, named = given.split_tiers(tier or [])
+    older = {"violence": violence, "adult": adult, "political": political}
+    named |= {label: word for label, word in older.items() if word}
     if ask:
-        tier = tier or given.ask("Mildest risk kept away", TIERS, "medium", tier_hint)
+        default = default or given.ask("Mildest risk kept away", TIERS, "medium", tier_hint)
+        for label in labels.tiered_names:
+            named[label] = named.get(label) or given.ask(f"Mildest risk of {label}", TIERS, default, tier_hint)
+    if ask and "political" in labels.tiered_names:
         undeclared = undeclared or given.ask("Answer to undeclared political images", VERDICTS, "review", verdict_hint)
+    if ask:
         on_error = on_error or given.ask("Answer to images that cannot be examined", VERDICTS, "review", verdict_hint)
-    campaign = "/" in client
-    default = tier or (None if campaign else "medium")
-    labels = labels_of(catalogue)
-    named = {"violence": violence, "adult": adult, "political": political}
-    own = dict.fromkeys(labels.tiered_names) | {label: word for label, word in named.items() if word}
-    given.require_tiers([*own, *(["political"] if undeclared else [])], labels)
+    given.require_tiers([*named, *(["political"] if undeclared else [])], labels)
+    chosen = dict.fromkeys(labels.tiered_names, default or (None if campaign else "medium")) | named
     tiers = {
-        label: given.tier(label if own[label] else "tier", word) for label in own if (word := own[label] or default)
+        label: given.tier(f"tier {label}=" if label in named else "tier ", word)
+        for label, word in chosen.items()
+        if word
     }
     answers = Answers(
         client=client,

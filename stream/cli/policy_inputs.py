@@ -131,8 +131,24 @@ def word(option: str, given: str, known: tuple[str, ...], hint: Hint = nearest) 
     raise ConfigurationError(f"--{option} {given}: one of {', '.join(known)}. {hint(given, known)}".rstrip(". "))
 
 
+def split_tiers(given: Iterable[str]) -> tuple[str | None, dict[str, str]]:
+    """`TIER` and `LABEL=TIER` → the tier for all labels, and those of single labels; the last of each counts."""
+    default, named = None, {}
+    for each in given:
+        label, is_named, tier = each.partition("=")
+        if is_named:
+            named[label.strip()] = tier.strip()
+        else:
+            default = each
+    return default, named
+
+
 def tier(option: str, given: str) -> str:
-    return word(option, given, TIERS, tier_hint)
+    """A tier as it was given with `--tier `, or with `--tier LABEL=`. Raises ConfigurationError."""
+    if given in TIERS:
+        return given
+    known = ", ".join(TIERS)
+    raise ConfigurationError(f"--{option}{given}: one of {known}. {tier_hint(given, TIERS)}".rstrip(". "))
 
 
 def require_tiers(names: Iterable[str], labels: LabelCatalogue) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from moderation.errors import ConfigurationError
@@ -103,6 +104,33 @@ def test_new_writes_a_policy_that_covers_the_label(catalogue: Path, tmp_path: Pa
     assert made.exit_code == 0, made.output
     assert "alcohol from 0.9 gets block" in (folder / "zeta.cases.yaml").read_text("utf-8")
     assert run("effective", "zeta", "--policies", folder, "--catalogue", catalogue, "--json").exit_code == 0
+
+
+def read_suitability(folder: Path, name: str) -> object:
+    return yaml.safe_load((folder / f"{name}.yaml").read_text("utf-8"))["suitability"]
+
+
+def test_new_takes_a_tier_for_any_label_of_the_catalogue(catalogue: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    common = ("--policies", folder, "--catalogue", catalogue)
+    made = run("new", "zeta", "--tier", "alcohol=low", "--tier", "high", *common)
+    assert made.exit_code == 0, made.output
+    others = dict.fromkeys(["violence", "adult", "political"], "high")
+    assert read_suitability(folder, "zeta") == {**others, "alcohol": "low"}
+    refused = run("new", "eta", "--tier", "tobacco=low", *common)
+    assert "no tiers for the label tobacco; it has them for" in str(refused.exception)
+
+
+def test_new_asks_for_every_label_of_the_catalogue(catalogue: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    answers = "high\n\n\n\nlow\nreview\nreview\n"
+    made = CliRunner().invoke(
+        commands, ["new", "zeta", "--ask", "--policies", str(folder), "--catalogue", str(catalogue)], input=answers
+    )
+    assert made.exit_code == 0, made.output
+    assert "Mildest risk of alcohol" in made.output
+    others = dict.fromkeys(["violence", "adult", "political"], "high")
+    assert read_suitability(folder, "zeta") == {**others, "alcohol": "low"}
 
 
 def test_the_deciding_stage_decides_by_the_label(policies: Path, labels: LabelCatalogue) -> None:

@@ -273,7 +273,7 @@ class TestEffective:
 
 class TestNew:
     def test_what_it_writes_passes_check_and_test(self, folder: Path, golden: Golden) -> None:
-        arguments = ("--tier", "high", "--adult", "low", "--undeclared", "review", "--audit", "0.01")
+        arguments = ("--tier", "high", "--tier", "adult=low", "--undeclared", "review", "--audit", "0.01")
         result = run("new", "Acme Toys", *arguments)
         assert result.output == "wrote policies/acme-toys.yaml\nwrote policies/acme-toys.cases.yaml\n"
         golden("new.yaml", Path("policies/acme-toys.yaml").read_text("utf-8"))
@@ -281,7 +281,7 @@ class TestNew:
         assert run("test", "--client", "Acme Toys", "--min-coverage", "1").exit_code == 0
 
     def test_it_asks_for_what_is_not_given(self, folder: Path) -> None:
-        result = run("new", "asked", "--ask", input="low\nblock\nallow\n")
+        result = run("new", "asked", "--ask", input="low\n\n\n\nblock\nallow\n")
         assert result.exit_code == 0
         text = Path("policies/asked.yaml").read_text("utf-8")
         assert "suitability: low" in text
@@ -289,7 +289,7 @@ class TestNew:
         assert "on_error: allow" in text
 
     def test_it_asks_again_after_a_wrong_answer(self, folder: Path) -> None:
-        result = run("new", "asked", "--ask", input="strict\nLow\ndeny\nblock\nperhaps\nallow\n")
+        result = run("new", "asked", "--ask", input="strict\nLow\n\n\n\ndeny\nblock\nperhaps\nallow\n")
         assert result.exit_code == 0
         assert "Error: strict: one of floor, high, medium, low. low is the strictest" in result.output
         assert "Error: deny: one of allow, review, block. write block" in result.output
@@ -307,5 +307,6 @@ class TestNew:
 
     def test_a_word_it_does_not_know_is_refused_with_the_nearest(self, folder: Path) -> None:
         assert "--tier strict: " in str(run("new", "x", "--tier", "strict").exception)
-        result = run("new", "x", "--adult", "hihg")
-        assert str(result.exception) == "--adult hihg: one of floor, high, medium, low. did you mean 'high'?"
+        for option in (("--tier", "adult=hihg"), ("--adult", "hihg")):
+            problem = "--tier adult=hihg: one of floor, high, medium, low. did you mean 'high'?"
+            assert str(run("new", "x", *option).exception) == problem
