@@ -17,6 +17,8 @@ from moderation.policy.compile.effective import EffectivePolicy, Origin
 
 LABELS_FILE: Final = "labels.txt"
 _WAITS: Final = "nothing yet: the label is announced, and counts once a model scores it"
+_REMOVE: Final = "remove it until a model scores it, or set on_missing_label"
+_LEAVE: Final = "leave it: scores of the label will count from then on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,12 @@ class PolicyWarning:
 
 
 class _Use(NamedTuple):
-    """One place that names a label: where it was written, and what follows where the label has no score."""
+    """One place that names a label: where it was written, what follows where the label has no score, the remedy."""
 
     origin: Origin
     label: str
     effect: str
+    hint: str
 
 
 def warn_unscored(policies: Iterable[EffectivePolicy], scored: Collection[str], model: str) -> list[PolicyWarning]:
@@ -76,14 +79,14 @@ def _uses(policy: EffectivePolicy, scored: Collection[str]) -> Iterator[_Use]:
         if label in scored or not _is_for_images(policy, label):
             continue
         if label in policy.labels.announced_names:
-            yield _Use(origin, label, _WAITS)
+            yield _Use(origin, label, _WAITS, _LEAVE)
         else:
-            yield _Use(origin, label, _missing_effect(policy, places))
+            yield _Use(origin, label, _missing_effect(policy, places), _REMOVE)
     for name, expression in policy.expressions.items():
         for label in expression.labels:
             if label not in scored and _is_for_images(policy, label) and not _asks_first(expression.text, label):
                 origin = policy.written_in(f"rules.{name}.when") or Origin(policy.file, 0, 0)
-                yield _Use(origin, label, _rule_effect(policy, name))
+                yield _Use(origin, label, _rule_effect(policy, name), f'ask `"{label}" in scores && …` first')
 
 
 def _is_for_images(policy: EffectivePolicy, label: str) -> bool:
@@ -134,9 +137,4 @@ def _asks_first(text: str, label: str) -> bool:
 def _warning(use: _Use, clients: list[str], model: str) -> PolicyWarning:
     concerned = ", ".join(clients[:5]) + (f" and {len(clients) - 5} more" if len(clients) > 5 else "")  # noqa: PLR2004
     problem = f"{model} does not score {use.label}; concerns {concerned}"
-    hint = "remove it until a model scores it, or set on_missing_label"
-    if use.effect == _WAITS:
-        hint = "leave it: scores of the label will count from then on"
-    elif "expression errs" in use.effect:
-        hint = f'ask `"{use.label}" in scores && …` first'
-    return PolicyWarning(use.origin.file, use.origin.line, problem, use.effect, hint)
+    return PolicyWarning(use.origin.file, use.origin.line, problem, use.effect, use.hint)
