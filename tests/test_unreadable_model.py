@@ -8,6 +8,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from structlog.testing import CapturingLogger
 
 from moderation.classifier import Scores, TritonAddress, TritonClassifier
 from moderation.errors import ImageError, ModelOverloaded, ModelUnavailable, ModelUnreadable
@@ -67,14 +68,17 @@ def test_a_number_that_is_no_probability_is_an_error_of_its_image(
 
 
 def test_events_wait_for_a_readable_answer(
-    model: ModelServer, classifier: TritonClassifier, capsys: pytest.CaptureFixture[str]
+    model: ModelServer, classifier: TritonClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Not the stream that the log goes to: other tests of the same process configure it.
+    log = CapturingLogger()
+    monkeypatch.setattr("stream.patience.log", log)
     left = [UNREADABLE["missing output"], UNREADABLE["empty contents"]]
     model.answer = lambda count: left.pop()(count) if left else well(count)
     patient = PatientModel(classifier, TritonSettings(patience_s=60))
     assert patient.score(IMAGES).values.shape == (2, 3)
     assert not patient.is_away()
-    assert "cannot be read" in capsys.readouterr().out
+    assert any("cannot be read" in str(call.kwargs) for call in log.calls)
 
 
 def test_patience_with_unreadable_answers_ends(model: ModelServer, classifier: TritonClassifier) -> None:
