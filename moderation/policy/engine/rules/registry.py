@@ -74,8 +74,10 @@ class RuleRegistry:
 
     def _find_kind(self, rule: str) -> RuleKind | None:
         """The kind with the longest prefix of a rule's name."""
-        own = [prefix for prefix in self._owners if f"{rule}.".startswith(f"{prefix}.")]
-        return self._owners[max(own, key=len)] if own else None
+        prefix = rule
+        while prefix and prefix not in self._owners:
+            prefix = prefix.rpartition(".")[0]
+        return self._owners.get(prefix)
 
     @cached_property
     def _owners(self) -> dict[str, RuleKind]:
