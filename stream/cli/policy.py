@@ -281,17 +281,13 @@ def new(  # noqa: PLR0913 - one for each option
         default = default or given.ask("Mildest risk kept away", TIERS, "medium", tier_hint)
         for label in labels.tiered_names:
             named[label] = named.get(label) or given.ask(f"Mildest risk of {label}", TIERS, default, tier_hint)
-    if ask and "political" in labels.tiered_names:
-        undeclared = undeclared or given.ask("Answer to undeclared political images", VERDICTS, "review", verdict_hint)
-    if ask:
+        if "political" in labels.tiered_names:
+            question = "Answer to undeclared political images"
+            undeclared = undeclared or given.ask(question, VERDICTS, "review", verdict_hint)
         on_error = on_error or given.ask("Answer to images that cannot be examined", VERDICTS, "review", verdict_hint)
     given.require_tiers([*named, *(["political"] if undeclared else [])], labels)
     chosen = dict.fromkeys(labels.tiered_names, default or (None if campaign else "medium")) | named
-    tiers = {
-        label: given.tier(f"tier {label}=" if label in named else "tier ", word)
-        for label, word in chosen.items()
-        if word
-    }
+    tiers = {label: given.tier(word, label if label in named else None) for label, word in chosen.items() if word}
     answers = Answers(
         client=client,
         labels=labels,

@@ -128,7 +128,11 @@ def word(option: str, given: str, known: tuple[str, ...], hint: Hint = nearest) 
     """A word of a closed list. Raises ConfigurationError with the probable meaning."""
     if given in known:
         return given
-    raise ConfigurationError(f"--{option} {given}: one of {', '.join(known)}. {hint(given, known)}".rstrip(". "))
+    raise ConfigurationError(f"--{option} {_correct(given, known, hint)}")
+
+
+def _correct(given: str, known: tuple[str, ...], hint: Hint) -> str:
+    return f"{given}: one of {', '.join(known)}. {hint(given, known)}".rstrip(". ")
 
 
 def split_tiers(given: Iterable[str]) -> tuple[str | None, dict[str, str]]:
@@ -143,12 +147,12 @@ def split_tiers(given: Iterable[str]) -> tuple[str | None, dict[str, str]]:
     return default, named
 
 
-def tier(option: str, given: str) -> str:
-    """A tier as it was given with `--tier `, or with `--tier LABEL=`. Raises ConfigurationError."""
+def tier(given: str, label: str | None = None) -> str:
+    """A tier as it was given with `--tier`, or with `--tier LABEL=`. Raises ConfigurationError."""
     if given in TIERS:
         return given
-    known = ", ".join(TIERS)
-    raise ConfigurationError(f"--{option}{given}: one of {known}. {tier_hint(given, TIERS)}".rstrip(". "))
+    named = f"{label}=" if label else ""
+    raise ConfigurationError(f"--tier {named}{_correct(given, TIERS, tier_hint)}")
 
 
 def require_tiers(names: Iterable[str], labels: LabelCatalogue) -> None:
@@ -169,7 +173,7 @@ def ask(question: str, known: tuple[str, ...], default: str, hint: Hint) -> str:
     def checked(answer: str) -> str:
         given = answer.strip().lower()
         if given not in known:
-            raise typer.BadParameter(f"{answer}: one of {', '.join(known)}. {hint(answer, known)}".rstrip(". "))
+            raise typer.BadParameter(_correct(answer, known, hint))
         return given
 
     return str(typer.prompt(f"{question} ({', '.join(known)})", default=default, value_proc=checked))
